@@ -1,0 +1,1 @@
+"""Tenet: tenant networks as flow rules on Open vSwitch."""
