@@ -1,0 +1,1 @@
+"""Everything that speaks to switches: the only package that imports Ryu."""
