@@ -78,10 +78,18 @@ def repair_eventlet() -> None:
         eventlet.wsgi.ALREADY_HANDLED = []
 
 
+def patch_standard_library(threads: bool) -> None:
+    """Make sockets, sleep and (unless a debugger needs them) threads cooperative."""
+    import eventlet
+
+    eventlet.monkey_patch(thread=threads)
+
+
 def main() -> None:
     """Run Ryu's manager on the command line's words."""
     repair_eventlet()
-    # Only now: importing Ryu's manager patches the standard library and reads what was repaired.
+    # Before Ryu's own patch, which comes after its imports and so too late for their locks.
+    patch_standard_library(threads="--enable-debugger" not in sys.argv)
     from oslo_config import cfg
     from ryu.base import app_manager
     from ryu.cmd import manager
