@@ -69,3 +69,18 @@ class Meter:
 
 
 Item = Rule | Group | Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What a switch holds and these values cannot say: equal to no item, so the diff removes it.
+
+    Its key is the place that it takes. A match that no carriers can express stands there as one
+    test of the carrier "oxm": the bytes of the match as a number, and how many they are.
+    """
+
+    key: Key
+    text: str
+
+
+Installed = Item | Foreign
