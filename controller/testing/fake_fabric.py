@@ -65,7 +65,8 @@ class Outcome:
 
 
 class FakeFabric:
-    """All switches of a store. `installed` is what each connected switch is believed to hold."""
+    """All switches of a store. `installed` is what each connected switch is believed to hold;
+    `breaks` after how many messages of its next plan the line to a switch breaks."""
 
     def __init__(self, features: Iterable[Feature], store: Store) -> None:
         self.store = store
@@ -75,6 +76,7 @@ class FakeFabric:
         self.switches: dict[str, FakeSwitch] = {}
         self.installed: dict[str, dict[Key, Item]] = {}
         self.away: set[str] = set()
+        self.breaks: dict[str, int] = {}
         self._follow(store.snapshot, everything(store.snapshot))
         store.watch(self._follow)
 
@@ -95,7 +97,7 @@ class FakeFabric:
                 switch = FakeSwitch(chassis.id, purposes=self.purposes)
                 self.switches[chassis.id], self.installed[chassis.id] = switch, {}
             switch.tunnels = {ofport: name for name, ofport in chassis.tunnel_ports}
-            self.update(chassis.id)
+            self.update(chassis.id, self.breaks.pop(chassis.id, None))
         self._confirm()
 
     def _confirm(self) -> None:

@@ -61,12 +61,15 @@ class Site:
             port = Port(
                 id=uuid_of("port", network.name, name), project_id=network.project_id,
                 network_id=network.id, key=key, mac=mac_of(number), name=name,
-                fixed_ips=tuple(FixedIp(uuid_of("subnet", network.name), CIDR[host])
-                                for host in hosts),
+                fixed_ips=tuple(self.fixed_ip(network, host) for host in hosts),
                 port_security_enabled=secure, **attributes)
             draft.put(port)
             return port
         return self.store.transact(work).value
+
+    def fixed_ip(self, network: Network, host: int) -> FixedIp:
+        """The address 10.0.0.`host` of a network."""
+        return FixedIp(uuid_of("subnet", network.name), CIDR[host])
 
     def chassis(self, name: str, address: str | None = None,
                 types: Iterable[str] = ("vxlan",), **attributes: Any) -> Chassis:

@@ -1,0 +1,1 @@
+"""Tests. A package, so that its own modules are found before any other `tests`."""
