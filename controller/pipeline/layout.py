@@ -4,7 +4,8 @@ Owns the order, the numbers and the contracts. `docs/pipeline.md` is generated f
 
 A packet of a local port:  CLASSIFY_PORT, PORT_SECURITY, (ARP_RESPONDER,) L2_FORWARD, then either
 LOCATE and DELIVER, LOCATE and a tunnel, or FLOOD.  A packet from a tunnel:  CLASSIFY_PORT,
-CLASSIFY_TUNNEL, L2_FORWARD, then LOCATE and DELIVER, or FLOOD to local ports only.
+TUNNEL_PEER, TUNNEL_NETWORK, L2_FORWARD, then LOCATE and DELIVER, or FLOOD; LOCATE lets it go no
+further than here.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from controller.pipeline.table import Table
 
 CLASSIFY_PORT = Table(
     "classify_port", Stage.CLASSIFY, 0, owner="classification",
-    purpose="Say which port and network an untagged frame comes from, or that a known chassis "
-            "sent it through a tunnel.",
-    matches=(SWITCH_PORT, VLAN, TUNNEL_SOURCE),
+    purpose="Say which port and network an untagged frame comes from, or that it came by a tunnel.",
+    matches=(SWITCH_PORT, VLAN),
     loads=(NETWORK, IN_PORT, TUNNEL_ID, ENCAPSULATION, FROM_TUNNEL),
-    enters=("port_security", "classify_tunnel"),
+    enters=("port_security", "tunnel_peer"),
 )
-CLASSIFY_TUNNEL = Table(
-    "classify_tunnel", Stage.CLASSIFY, 1, owner="classification",
+TUNNEL_PEER = Table(
+    "tunnel_peer", Stage.CLASSIFY, 1, owner="overlay",
+    purpose="Let pass what comes from a chassis that shares a network with this one.",
+    matches=(TUNNEL_SOURCE,), tenancy=TUNNEL_SOURCE, enters=("tunnel_network",),
+)
+TUNNEL_NETWORK = Table(
+    "tunnel_network", Stage.CLASSIFY, 2, owner="overlay",
     purpose="Turn the segment of a tunnelled frame into its network.",
-    matches=(TUNNEL_ID,), loads=(NETWORK,), enters=("l2_forward",),
+    matches=(TUNNEL_ID,), tenancy=TUNNEL_ID, loads=(NETWORK,), enters=("l2_forward",),
 )
 PORT_SECURITY = Table(
     "port_security", Stage.GUARD, 0, owner="port_security",
@@ -54,7 +59,7 @@ FLOOD = Table(
     "flood", Stage.SWITCH, 1, owner="l2_forwarding",
     purpose="Copy broadcast and multicast once to each local member and once to each chassis; "
             "unknown unicast only where the network has no port security.",
-    matches=(NETWORK, FROM_TUNNEL, ETH_DST), tenancy=NETWORK, outputs=True,
+    matches=(NETWORK, ETH_DST), tenancy=NETWORK, outputs=True,
 )
 LOCATE = Table(
     "locate", Stage.SWITCH, 2, owner="overlay",
@@ -69,8 +74,8 @@ DELIVER = Table(
 )
 
 TABLES: tuple[Table, ...] = (
-    CLASSIFY_PORT, CLASSIFY_TUNNEL, PORT_SECURITY, ARP_RESPONDER, L2_FORWARD, FLOOD, LOCATE,
-    DELIVER,
+    CLASSIFY_PORT, TUNNEL_PEER, TUNNEL_NETWORK, PORT_SECURITY, ARP_RESPONDER, L2_FORWARD, FLOOD,
+    LOCATE, DELIVER,
 )
 BY_ID: dict[int, Table] = {table.id: table for table in TABLES}
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
