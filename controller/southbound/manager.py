@@ -57,7 +57,7 @@ def _is_loaded_elsewhere(path: Path) -> bool:
 
 
 def foreign_controller(app: str) -> str | None:
-    """The `controller` package that stands beside this app's folder, when another one is running."""
+    """The `controller` package beside this app's folder, when another one is running."""
     beside = Path(app).resolve().parent.parent / "controller" / "__init__.py"
     running = controller.__file__
     if running is None or not beside.exists() or os.path.samefile(beside, running):
