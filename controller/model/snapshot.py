@@ -6,16 +6,19 @@ Owns look-up. A snapshot costs nothing to keep: the next one shares all that did
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from immutables import Map, MapMutation
 
 from controller.model.resources import Bucket, Row
 
 R = TypeVar("R", bound=Row)
-RowKey = tuple[type[Row], str]
+Kind = type[Any]
+"""One of the row classes."""
+
+RowKey = tuple[Kind, str]
 BucketKey = tuple[object, ...]
 """(kind, index name, value, ...)."""
 DirtyKey = RowKey | BucketKey
@@ -32,21 +35,21 @@ class Snapshot:
     def get(self, kind: type[R], id: str) -> R | None:
         """The row, or None."""
         found = self.rows.get((kind, id))
-        return found[0] if found is not None else None  # type: ignore[return-value]
+        return cast(R, found[0]) if found is not None else None
 
-    def changed(self, kind: type[Row], id: str) -> int:
+    def changed(self, kind: Kind, id: str) -> int:
         """The revision at which the row last changed; 0 when there is none."""
         found = self.rows.get((kind, id))
         return found[1] if found is not None else 0
 
-    def ids(self, kind: type[Row], *bucket: object) -> Map[str, None]:
+    def ids(self, kind: Kind, *bucket: object) -> Map[str, None]:
         """The ids in a bucket; `("all",)` when no bucket is named."""
         return self.index.get((kind, *(bucket or ("all",))), _EMPTY)
 
     def where(self, kind: type[R], *bucket: object) -> list[R]:
         """The rows in a bucket, in the order of their ids."""
         rows = self.rows
-        return [rows[kind, id][0] for id in sorted(self.ids(kind, *bucket))]  # type: ignore[misc]
+        return [cast(R, rows[kind, id][0]) for id in sorted(self.ids(kind, *bucket))]
 
 
 _EMPTY: Map[str, None] = Map()
@@ -70,28 +73,26 @@ class Draft:
         self.start = start
         self.revision = start.revision + 1
         self._rows: MapMutation[RowKey, tuple[Row, int]] = start.rows.mutate()
-        self._buckets: dict[BucketKey, dict[str, None]] = {}
+        self._buckets: dict[BucketKey, Map[str, None]] = {}
         self.touched: dict[RowKey, Row | None] = {}
 
     def get(self, kind: type[R], id: str) -> R | None:
         """The row as this transaction sees it, or None."""
         found = self._rows.get((kind, id))
-        return found[0] if found is not None else None  # type: ignore[return-value]
+        return cast(R, found[0]) if found is not None else None
 
-    def ids(self, kind: type[Row], *bucket: object) -> Iterable[str]:
-        """The ids in a bucket as this transaction sees them; has a length and membership."""
-        key: BucketKey = (kind, *(bucket or ("all",)))
-        changed = self._buckets.get(key)
-        return changed if changed is not None else self.start.index.get(key, _EMPTY)
+    def ids(self, kind: Kind, *bucket: object) -> Map[str, None]:
+        """The ids in a bucket as this transaction sees them."""
+        return self._bucket((kind, *(bucket or ("all",))))
 
-    def count(self, kind: type[Row], *bucket: object) -> int:
+    def count(self, kind: Kind, *bucket: object) -> int:
         """How many rows a bucket holds."""
-        return len(self.ids(kind, *bucket))  # type: ignore[arg-type]
+        return len(self.ids(kind, *bucket))
 
     def where(self, kind: type[R], *bucket: object) -> list[R]:
         """The rows in a bucket, in the order of their ids."""
         rows = self._rows
-        return [rows[kind, id][0] for id in sorted(self.ids(kind, *bucket))]  # type: ignore[misc]
+        return [cast(R, rows[kind, id][0]) for id in sorted(self.ids(kind, *bucket))]
 
     def put(self, row: Row) -> None:
         """Add the row, or replace the one with its id; an equal row changes nothing."""
@@ -105,26 +106,29 @@ class Draft:
         before = set(old.buckets()) if old is not None else set()
         after = set(row.buckets())
         for bucket in before - after:
-            self._bucket(kind, bucket).pop(row.id, None)
+            self._leave(kind, bucket, row.id)
         for bucket in after - before:
-            self._bucket(kind, bucket)[row.id] = None
+            key_of_bucket: BucketKey = (kind, *bucket)
+            self._buckets[key_of_bucket] = self._bucket(key_of_bucket).set(row.id, None)
         self._rows[key] = (row, self.revision)
 
-    def delete(self, kind: type[Row], id: str) -> None:
+    def delete(self, kind: Kind, id: str) -> None:
         """Remove the row, if there is one."""
         found = self._rows.get((kind, id))
         if found is None:
             return
         self.touched.setdefault((kind, id), found[0])
         for bucket in set(found[0].buckets()):
-            self._bucket(kind, bucket).pop(id, None)
+            self._leave(kind, bucket, id)
         del self._rows[kind, id]
 
-    def _bucket(self, kind: type[Row], bucket: Bucket) -> dict[str, None]:
+    def _bucket(self, key: BucketKey) -> Map[str, None]:
+        changed = self._buckets.get(key)
+        return changed if changed is not None else self.start.index.get(key, _EMPTY)
+
+    def _leave(self, kind: Kind, bucket: Bucket, id: str) -> None:
         key: BucketKey = (kind, *bucket)
-        if key not in self._buckets:
-            self._buckets[key] = dict.fromkeys(self.start.index.get(key, _EMPTY))
-        return self._buckets[key]
+        self._buckets[key] = self._bucket(key).delete(id)
 
     def changes(self) -> Iterator[tuple[RowKey, Row | None, Row | None]]:
         """(key, old, new) of every row that differs from the start."""
@@ -144,25 +148,11 @@ class Draft:
             for row in (old, new):
                 if row is not None:
                     dirty.update((key[0], *bucket) for bucket in row.buckets())
-        index = self.start.index
-        if self._buckets:
-            with index.mutate() as mutation:
-                for bucket_key, ids in self._buckets.items():
-                    _replace(mutation, bucket_key, self.start.index.get(bucket_key, _EMPTY), ids)
-                index = mutation.finish()
-        return Snapshot(self.revision, self._rows.finish(), index), Delta(frozenset(dirty), rows)
-
-
-def _replace(mutation: MapMutation[BucketKey, Map[str, None]], key: BucketKey,
-             before: Map[str, None], ids: dict[str, None]) -> None:
-    if not ids:
-        mutation.pop(key, None)
-        return
-    with before.mutate() as bucket:
-        for id in before:
-            if id not in ids:
-                del bucket[id]
-        for id in ids:
-            if id not in before:
-                bucket[id] = None
-        mutation[key] = bucket.finish()
+        index = self.start.index.mutate()
+        for bucket_key, ids in self._buckets.items():
+            if ids:
+                index[bucket_key] = ids
+            else:
+                index.pop(bucket_key, None)
+        return (Snapshot(self.revision, self._rows.finish(), index.finish()),
+                Delta(frozenset(dirty), rows))

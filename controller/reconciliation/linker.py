@@ -180,7 +180,14 @@ def _content(item: Item) -> object:
 
 
 def _chosen(entry: Entry) -> Item | None:
-    if len(entry) < 2:
-        return entry[0][1] if entry else None
-    return min((item for _, item in entry),
-               key=lambda item: (item.cookie if isinstance(item, Rule) else 0, repr(item)))
+    if not entry:
+        return None
+    chosen = entry[0][1]
+    for _, item in entry[1:]:
+        if item != chosen and _rank(item) < _rank(chosen):
+            chosen = item
+    return chosen
+
+
+def _rank(item: Item) -> tuple[int, str]:
+    return (item.cookie if isinstance(item, Rule) else 0, repr(item))

@@ -106,10 +106,10 @@ def _loaded(revision: int, rows: list[tuple[Row, int]]) -> Snapshot:
         draft.put(row)
     derive(draft)
     snapshot, _ = draft.finish()
-    with snapshot.rows.mutate() as mutation:
-        for row, changed in rows:
-            mutation[type(row), row.id] = (row, changed)
-        return Snapshot(revision, mutation.finish(), snapshot.index)
+    stored = snapshot.rows.mutate()
+    for row, changed in rows:
+        stored[type(row), row.id] = (row, changed)
+    return Snapshot(revision, stored.finish(), snapshot.index)
 
 
 def everything(snapshot: Snapshot) -> Delta:
