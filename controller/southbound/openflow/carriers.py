@@ -50,17 +50,20 @@ class Carrier:
     target: int
     """Header by which Nicira's actions name the carrier."""
     register: bool
+    rank: int
+    """Carriers of a lower rank stand first in a match: a prerequisite comes before what needs it
+    (7.2.3.6)."""
 
 
 def _carrier(name: str, oxm: tuple[int, int], nxm: tuple[int, int] | None = None,
-             maskable: bool = True, register: bool = False) -> Carrier:
+             maskable: bool = True, register: bool = False, rank: int = 2) -> Carrier:
     width = CARRIER_WIDTH[name]
     size = (width + 7) // 8
     exact = oxm[0] << 16 | oxm[1] << 9 | size
     masked = (oxm[0] << 16 | oxm[1] << 9 | 1 << 8 | 2 * size).to_bytes(4, "big")
     target = exact if nxm is None else nxm[0] << 16 | nxm[1] << 9 | size
     return Carrier(name, width, size, (1 << width) - 1, exact.to_bytes(4, "big"),
-                   masked if maskable else None, target, register)
+                   masked if maskable else None, target, register, rank)
 
 
 _BASIC = 0x8000  # OFPXMC_OPENFLOW_BASIC (7.2.3.7)
@@ -72,9 +75,9 @@ CARRIERS: dict[str, Carrier] = {carrier.name: carrier for carrier in (
     _carrier("metadata", (_BASIC, 2), register=True),
     _carrier("eth_dst", (_BASIC, 3), (_NXM0, 1)),
     _carrier("eth_src", (_BASIC, 4), (_NXM0, 2)),
-    _carrier("eth_type", (_BASIC, 5), (_NXM0, 3), maskable=False),
+    _carrier("eth_type", (_BASIC, 5), (_NXM0, 3), maskable=False, rank=0),
     _carrier("vlan_vid", (_BASIC, 6)),
-    _carrier("ip_proto", (_BASIC, 10), (_NXM0, 6), maskable=False),
+    _carrier("ip_proto", (_BASIC, 10), (_NXM0, 6), maskable=False, rank=1),
     _carrier("ipv4_src", (_BASIC, 11), (_NXM0, 7)),
     _carrier("ipv4_dst", (_BASIC, 12), (_NXM0, 8)),
     _carrier("arp_op", (_BASIC, 21), (_NXM0, 15), maskable=False),
@@ -105,19 +108,19 @@ def pad(length: int) -> bytes:
 
 def encode_match(tests: Match) -> bytes:
     """An `ofp_match` with its padding; Unspeakable if a switch would understand something else."""
-    parts = [b""]
+    parts = [b"", b"", b""]
     for name, value, mask in tests:
         if name == RAW:
-            parts.append(value.to_bytes(mask, "big"))
+            parts[0] += value.to_bytes(mask, "big")
             continue
         carrier = CARRIERS.get(name)
         if carrier is None:
             raise Unspeakable(f"{name} is not a carrier that OpenFlow has")
         if mask == carrier.full and 0 <= value <= mask:
-            parts.append(carrier.exact + value.to_bytes(carrier.size, "big"))
+            parts[carrier.rank] += carrier.exact + value.to_bytes(carrier.size, "big")
         elif carrier.masked and 0 < mask < carrier.full and value >= 0 and not value & ~mask:
-            size = carrier.size
-            parts.append(carrier.masked + value.to_bytes(size, "big") + mask.to_bytes(size, "big"))
+            both = value << 8 * carrier.size | mask
+            parts[carrier.rank] += carrier.masked + both.to_bytes(2 * carrier.size, "big")
         else:
             raise Unspeakable(f"{name}={value:#x}/{mask:#x} cannot be matched")
     fields = b"".join(parts)

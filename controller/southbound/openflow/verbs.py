@@ -7,6 +7,7 @@ what was said is heard as exactly the same value. Everything else a switch may d
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct
 
 from controller.pipeline.actions import (
@@ -209,6 +210,15 @@ _HEAR_NICIRA: dict[int, Callable[[bytes], Action]] = {
 }
 
 
+@lru_cache(maxsize=1 << 14)
+def _hear(data: bytes) -> Action:
+    """One action; remembered, since a switch holds few different ones many times."""
+    hear = _HEAR.get(data[0] << 8 | data[1])
+    if hear is None:
+        raise NotOurs(f"action {data[0] << 8 | data[1]}")
+    return hear(data)
+
+
 def decode_actions(data: bytes) -> Actions:
     """A list of actions; Malformed if it is none, NotOurs if it says what the pipeline cannot."""
     actions = []
@@ -217,14 +227,11 @@ def decode_actions(data: bytes) -> Actions:
     while at < end:
         if at + 8 > end:
             raise Malformed("an action is cut off")
-        kind, length = _HEADER.unpack_from(data, at)
+        length = data[at + 2] << 8 | data[at + 3]
         if length < 8 or length % 8 or at + length > end:
             raise Malformed("an action has a wrong length")
-        hear = _HEAR.get(kind)
         try:
-            if hear is None:
-                raise NotOurs(f"action {kind}")
-            actions.append(hear(data[at:at + length]))
+            actions.append(_hear(data[at:at + length]))
         except NotOurs as reason:
             strange = strange or reason
         at += length
