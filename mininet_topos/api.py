@@ -141,6 +141,19 @@ class Api:
         created: Resource = self.call("POST", path, {"user": user})["user"]
         return created
 
+    def assign_role(self, role: str, user_id: str, project_id: str) -> None:
+        """Let a user act in a project, as "member" for instance."""
+        found = self.call("GET", f"{self.identity}/roles?" + urlencode({"name": role}))["roles"]
+        path = f"{self.identity}/projects/{project_id}/users/{user_id}/roles/{found[0]['id']}"
+        self.call("PUT", path)
+
+    def create_tenant(self, name: str, password: str) -> Api:
+        """A project with one user of the same name, and that user's own view of the API."""
+        project = self.create_project(name)
+        user = self.create_user(name, password, project["id"])
+        self.assign_role("member", user["id"], project["id"])
+        return self.login(f"http://{self.host}:{self.port}/identity", name, password, name)
+
     # The wire
 
     def call(self, method: str, path: str, body: object = None) -> Any:

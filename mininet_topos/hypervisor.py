@@ -92,10 +92,12 @@ class Hypervisor(Switch):
             return True
         try:
             uuids = self.vsctl("get", "bridge", INTEGRATION_BRIDGE, "controller").strip("[]\n")
-            told = [self.vsctl("get", "controller", one, "is_connected") for one in uuids.split(", ")]
+            return all(
+                self.vsctl("get", "controller", one, "is_connected").strip() == "true"
+                for one in uuids.split(", ")
+            )
         except CommandFailed:
             return False  # Not there yet.
-        return all(answer.strip() == "true" for answer in told)
 
     # The daemons
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +34,10 @@ def hypervisors(network: Mininet) -> list[Hypervisor]:
 @contextlib.contextmanager
 def started(topo: Topo, controller: object = TenetController) -> Iterator[Mininet]:
     """A running lab, stopped at the end whatever happens."""
+    # Mininet would raise limits of the whole machine; open files are the one that matters.
+    Mininet.inited = True
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
     network = Mininet(topo=topo, controller=controller, build=False)
     try:
         network.build()

@@ -25,10 +25,10 @@ import sys
 # mn executes this text and tells it no __file__.
 sys.path.insert(0, os.path.dirname(os.path.realpath((lambda: None).__code__.co_filename)))
 
-from hypervisor import Hypervisor
-from mininet.topo import Topo
-from tenet_controller import SafeRemoteController, TenetController
-from underlay import UnderlayRouter
+from hypervisor import Hypervisor  # noqa: E402
+from mininet.topo import Topo  # noqa: E402
+from tenet_controller import SafeRemoteController, TenetController  # noqa: E402
+from underlay import UnderlayRouter  # noqa: E402
 
 SPINES = (1, 2)
 LEAVES = {1: (1, 2, 3), 2: (4, 5, 6)}

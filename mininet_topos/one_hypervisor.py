@@ -8,7 +8,8 @@ r"""One hypervisor: everything that happens inside a single switch.
        underlay1
 
 By itself:       mininet_topos/one_hypervisor.py
-With Mininet:    mn --custom mininet_topos/one_hypervisor.py --topo one_hypervisor --controller tenet
+With Mininet:    mn --custom mininet_topos/one_hypervisor.py --topo one_hypervisor \
+                    --controller tenet
 """
 
 import os
@@ -17,10 +18,10 @@ import sys
 # mn executes this text and tells it no __file__.
 sys.path.insert(0, os.path.dirname(os.path.realpath((lambda: None).__code__.co_filename)))
 
-from hypervisor import Hypervisor
-from mininet.topo import Topo
-from tenet_controller import SafeRemoteController, TenetController
-from underlay import UnderlaySwitch
+from hypervisor import Hypervisor  # noqa: E402
+from mininet.topo import Topo  # noqa: E402
+from tenet_controller import SafeRemoteController, TenetController  # noqa: E402
+from underlay import UnderlaySwitch  # noqa: E402
 
 
 class OneHypervisor(Topo):

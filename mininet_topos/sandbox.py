@@ -150,6 +150,10 @@ def mount_privately(keep: Iterable[Path]) -> None:
     }
     mount("--make-rprivate", "/")
     mount("-t", "proc", "proc", "/proc")
+    for part in os.listdir("/proc/sys"):
+        # Settings of the whole machine (Mininet raises some); only the network's are ours.
+        if part != "net":
+            mount("-o", "bind,ro", f"/proc/sys/{part}", f"/proc/sys/{part}")
     mount("-t", "sysfs", "sysfs", "/sys")
     for hidden in PRIVATE:
         if os.path.isdir(hidden):

@@ -90,7 +90,7 @@ def drain(witnesses: Iterable[Eyewitness]) -> None:
 
 
 def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -103,7 +103,8 @@ def echo_request(identifier: int, sequence: int) -> bytes:
 
 def echo_reply(packet: bytes, identifier: int) -> tuple[str, int] | None:
     """(source address, sequence) of an answer to us."""
-    body = packet[(packet[0] & 15) * 4 :]
+    header = (packet[0] & 15) * 4
+    body = packet[header:]
     if len(body) < 12 or body[0] != ECHO_REPLY:
         return None
     if struct.unpack_from("!H", body, 4)[0] != identifier:
@@ -236,7 +237,7 @@ def deliveries(
         ready, _, _ = select.select(list(sockets), [], [], left)
         for one in ready:
             for frame, where in received(one):
-                mark = next((m for m in letters.values() if m in frame), None)
-                if mark is not None and where[2] != PACKET_OUTGOING:
-                    found.append((sockets[one], mark))
+                marks = [mark for mark in letters.values() if mark in frame]
+                if where[2] != PACKET_OUTGOING:
+                    found += [(sockets[one], mark) for mark in marks]
     return found

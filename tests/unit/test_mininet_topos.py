@@ -77,6 +77,14 @@ def test_sandbox_hides_the_machine() -> None:
 
 
 @root
+def test_sandbox_cannot_change_settings_of_the_machine() -> None:
+    """Mininet tries to: it raises kernel.pty.max, for one."""
+    done = in_sandbox("sh", "-c", "echo 20000 > /proc/sys/kernel/pty/max")
+    assert done.returncode != 0 and "Read-only" in done.stderr
+    assert in_sandbox("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward").returncode == 0
+
+
+@root
 def test_sandbox_shows_what_it_was_told_to_keep(tmp_path: Path) -> None:
     (tmp_path / "given").write_text("in")
     script = f"cat {tmp_path}/given; echo out > {tmp_path}/made"
@@ -169,7 +177,8 @@ def test_attach_says_that_there_is_no_lab(tmp_path: Path) -> None:
 
 @root
 def test_a_second_terminal_joins_the_running_lab(tmp_path: Path) -> None:
-    lock = f"import pathlib, sys, sandbox\nsandbox.LOCK = pathlib.Path({str(tmp_path / 'lock')!r})\n"
+    lock = "import pathlib, sys, sandbox\n"
+    lock += f"sandbox.LOCK = pathlib.Path({str(tmp_path / 'lock')!r})\n"
     environment = {**os.environ, "PYTHONPATH": str(TOPOS)}
     lab = tmp_path / "lab.py"
     lab.write_text(
