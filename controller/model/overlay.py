@@ -43,3 +43,15 @@ def common_types(here: Chassis, there: Chassis) -> tuple[str, ...]:
     """The types that both chassis offer, in an order that both compute alike."""
     return tuple(name for name in OVERLAY_TYPES
                  if name in here.encap_types and name in there.encap_types)
+
+
+def obstacle(here: Chassis, there: Chassis) -> str | None:
+    """Why no frame can travel between two chassis, in words, or None."""
+    for chassis in (here, there):
+        if chassis.encap_ip is None:
+            return f"{chassis.hostname or chassis.id} has no tenet-encap-ip"
+    if not common_types(here, there):
+        return (f"no common encapsulation: {here.hostname or here.id} offers "
+                f"{', '.join(here.encap_types) or 'none'}, {there.hostname or there.id} offers "
+                f"{', '.join(there.encap_types) or 'none'}")
+    return None

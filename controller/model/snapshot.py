@@ -62,6 +62,13 @@ class Delta:
     dirty: frozenset[DirtyKey]
     rows: dict[RowKey, tuple[Row | None, Row | None]]
 
+    def then(self, later: Delta) -> Delta:
+        """This delta and the one after it, as one."""
+        rows = dict(self.rows)
+        for key, (old, new) in later.rows.items():
+            rows[key] = (rows[key][0] if key in rows else old, new)
+        return Delta(self.dirty | later.dirty, rows)
+
 
 class Draft:
     """A snapshot being changed by one transaction: reads see the writes.

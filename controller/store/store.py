@@ -49,7 +49,7 @@ class Store:
         revision, rows, self._counters, self._released = self._journal.load()
         self._watchers: list[Watcher] = []
         self._cursors: dict[str, IPv4Address] = {}
-        self.confirmed = revision
+        self.confirmed = 0
         self.snapshot = _loaded(revision, rows)
 
     @property

@@ -1,0 +1,189 @@
+"""The fabric: the context that all feature apps share, and the product's wiring.
+
+Owns the order of things. Apps register their features; when all are loaded, `start` reads the
+store, compiles every chassis' tables from what is known (hints included), and only then listens,
+so that a switch that comes back finds its rules wanted. From then on: transactions are compiled in
+the order in which they were made, several at a time when they come fast, and each switch whose
+tables changed is woken.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import eventlet
+import eventlet.event
+from ryu import cfg
+from ryu.base import app_manager
+
+from controller.model.resources import Chassis
+from controller.model.snapshot import Delta, Snapshot
+from controller.reconciliation.engine import Engine
+from controller.reconciliation.feature import Feature
+from controller.southbound import options
+from controller.southbound.chassis_facts import ChassisFact
+from controller.southbound.observations import observe
+from controller.southbound.openflow.listener import Callbacks, Listener, SwitchConnection
+from controller.southbound.ovsdb.listener import OvsdbListener
+from controller.southbound.server import ApiServer
+from controller.southbound.status import Status
+from controller.southbound.switch import Switch
+from controller.store.journal import JournalError, SqliteJournal
+from controller.store.store import Store, everything
+
+LOG = logging.getLogger("tenet")
+options.register(cfg.CONF)
+
+
+class Fabric(app_manager.RyuApp):  # type: ignore[misc]
+    """Ryu builds it before the first app that names it in `_CONTEXTS`, and starts it last."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.features: list[Feature] = []
+        self.ready = False
+        self._pending: tuple[Snapshot, Delta] | None = None
+        self._woken: eventlet.event.Event | None = None
+        self._unknown: dict[int, SwitchConnection] = {}
+        self._said: set[tuple[str, str]] = set()
+
+    def register(self, feature: Feature) -> None:
+        """Take part with a feature; before `start`."""
+        self.features.append(feature)
+
+    def start(self) -> None:
+        """Open the store, compile, listen. What prevents that ends the process with one line."""
+        super().start()
+        settings = cfg.CONF[options.GROUP]
+        folder = options.state_dir(settings.state_dir)
+        try:
+            self.store = Store(SqliteJournal(folder / "tenet.db"))
+            self.engine = Engine(self.features)
+            self.status = Status(self.store, self.engine)
+            self.engine.advance(self.store.snapshot, everything(self.store.snapshot))
+            self.status.compiled(self.engine.revision, frozenset())
+            self.engine.linker.touched.clear()
+            self.store.watch(self._changed)
+            self._compiler = eventlet.spawn(self._compile)
+            self.api = ApiServer(self, settings, folder)
+            self._listen(settings)
+        except (JournalError, ValueError, OSError) as error:
+            LOG.critical("cannot start: %s", error)
+            sys.exit(f"ryu-manager: cannot start: {error}")
+        self.ready = True
+        LOG.info("%d features, %d chassis known, revision %d", len(self.features),
+                 len(self.store.snapshot.ids(Chassis)), self.store.revision)
+
+    def _listen(self, settings: Any) -> None:
+        self.openflow = Listener(
+            settings.openflow_listen_host, settings.openflow_port,
+            Callbacks(on_ready=self._connected, on_lost=self._lost, on_altered=self._altered))
+        self.ovsdb = OvsdbListener(
+            settings.ovsdb_listen_host, settings.ovsdb_port,
+            openflow_target=lambda local: f"tcp:{settings.openflow_host or local}:"
+                                          f"{settings.openflow_port}",
+            on_fact=self._observed, on_disconnect=self._fell_silent)
+        self.ovsdb.start()
+        self.api.start()
+
+    def _observed(self, fact: ChassisFact) -> None:
+        self.store.transact(lambda transaction: observe(fact, transaction))
+        for problem in fact.problems:
+            self._say_once(fact.system_id, problem)
+        if self._unknown:
+            for connection in list(self._unknown.values()):
+                self._connected(connection)
+
+    def _fell_silent(self, chassis: str) -> None:
+        LOG.warning("%s: OVSDB connection lost; what is known of it stays", chassis)
+
+    def _say_once(self, chassis: str, problem: str) -> None:
+        if (chassis, problem) not in self._said:
+            self._said.add((chassis, problem))
+            LOG.warning("%s: %s", chassis, problem)
+
+    def _changed(self, snapshot: Snapshot, delta: Delta) -> None:
+        if self._pending is not None:
+            delta = self._pending[1].then(delta)
+        self._pending = (snapshot, delta)
+        if self._woken is not None and not self._woken.ready():
+            self._woken.send(None)
+
+    def _compile(self) -> None:
+        while True:
+            if self._pending is None:
+                self._woken = eventlet.event.Event()
+                self._woken.wait()
+                continue
+            (snapshot, delta), self._pending = self._pending, None
+            try:
+                for _ in self.engine.steps(snapshot, delta):
+                    eventlet.sleep(0)
+            except Exception:
+                LOG.exception("compiling revision %d failed; compiling everything anew",
+                              snapshot.revision)
+                self._start_over(snapshot)
+            self._tell(snapshot, delta)
+
+    def _start_over(self, snapshot: Snapshot) -> None:
+        """A feature failed: a fresh engine forgets whatever was half done."""
+        fresh = Engine(self.features)
+        fresh.advance(snapshot, everything(snapshot))
+        self.engine.__dict__.update(fresh.__dict__)
+        for switch in self.status.connected.values():
+            switch.audit()
+
+    def _tell(self, snapshot: Snapshot, delta: Delta) -> None:
+        linker = self.engine.linker
+        touched = frozenset(linker.touched)
+        for chassis in touched:
+            switch = self.status.connected.get(chassis)
+            if switch is not None:
+                switch.wake()
+            else:
+                linker.collect(chassis)
+        self.status.compiled(snapshot.revision, touched)
+        for unit, objection in linker.objections.items():
+            self._say_once(unit.feature, f"{unit.kind.__name__} {unit.id}: {objection}")
+        for conflict in linker.conflicts.values():
+            self._say_once("linker", f"conflict: {conflict.held} and {conflict.other}")
+        for kind, id in delta.rows:
+            chassis_row = snapshot.get(Chassis, id) if kind is Chassis else None
+            if chassis_row is not None:
+                for problem in self.status.problems(chassis_row):
+                    self._say_once(id, problem)
+
+    def _connected(self, connection: SwitchConnection) -> None:
+        number = connection.datapath_id
+        owners = sorted(self.store.snapshot.ids(Chassis, "datapath", number))
+        if connection.closed is not None:
+            self._unknown.pop(number, None)
+            return
+        if len(owners) != 1:
+            if number not in self._unknown:
+                LOG.info("%s: waiting for the OVSDB that names its datapath id", connection)
+            self._unknown[number] = connection
+            return
+        self._unknown.pop(number, None)
+        old = self.status.connected.get(owners[0])
+        if old is not None:
+            if old.connection is connection:
+                return
+            self.status.left(old)
+            old.end()
+        self.status.joined(Switch(owners[0], connection, self.engine, self.status.progressed,
+                                  cfg.CONF[options.GROUP].audit_interval))
+
+    def _lost(self, connection: SwitchConnection, reason: str) -> None:
+        self._unknown.pop(connection.datapath_id, None)
+        for switch in list(self.status.connected.values()):
+            if switch.connection is connection:
+                switch.end()
+                self.status.left(switch)
+
+    def _altered(self, connection: SwitchConnection) -> None:
+        for switch in self.status.connected.values():
+            if switch.connection is connection:
+                switch.audit()

@@ -1,0 +1,69 @@
+"""The API's server: sockets, clock, randomness and threads around the application.
+
+Owns the edge of the API. Refuses to know any resource. One green thread serves one connection; a
+client that does not send or read is cut off after a while, and harms nobody else meanwhile.
+Passwords are hashed in native threads, since a memory-hard hash would hold up everything else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import eventlet
+import eventlet.wsgi
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from eventlet import tpool
+
+from controller.api.application import Application
+from controller.api.bootstrap import first_start
+from controller.api.settings import ApiSettings, Surroundings
+
+if TYPE_CHECKING:
+    from controller.southbound.fabric import Fabric
+
+LOG = logging.getLogger("tenet.api")
+
+PATIENCE = 60.0
+"""Seconds that a client may keep its connection without a byte moving."""
+
+CONNECTIONS = 2048
+_HASHER = PasswordHasher()
+
+
+def _verify(password: str, encoded: str) -> bool:
+    try:
+        return _HASHER.verify(encoded, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+class ApiServer:
+    """Serves the application on the configured address."""
+
+    def __init__(self, fabric: Fabric, settings: Any, folder: Path) -> None:
+        self._address = (settings.api_host, settings.api_port)
+        api_settings = ApiSettings(host=settings.api_host, port=settings.api_port,
+                                   underlay_mtu=settings.underlay_mtu,
+                                   network_type=settings.network_type)
+        surroundings = Surroundings(
+            clock=lambda: datetime.now(UTC), new_id=lambda: str(uuid.uuid4()),
+            random_bytes=os.urandom,
+            hash_password=lambda password: tpool.execute(_HASHER.hash, password),
+            verify_password=lambda password, encoded: tpool.execute(_verify, password, encoded),
+            missing=lambda: [] if fabric.ready else ["the fabric has not started"])
+        first_start(fabric.store, folder, api_settings, surroundings)
+        self.application = Application(fabric.store, fabric.status, api_settings, surroundings)
+
+    def start(self) -> None:
+        """Listen; OSError when the address is taken."""
+        listener = eventlet.listen(self._address, backlog=1024)
+        eventlet.spawn(eventlet.wsgi.server, listener, self.application, log=LOG,
+                       log_output=False, socket_timeout=PATIENCE, max_size=CONNECTIONS,
+                       debug=False)
+        LOG.info("listening on http://%s:%d", *self._address)
