@@ -55,9 +55,9 @@ class Result:
 SUITES = (
     Suite("lint", 90, commands=(("mypy",), ("flake8",))),
     Suite("unit", 180, ("tests/unit", "tests/features", "tests/golden", "tests/contract")),
-    Suite("properties", 210, ("tests/properties",)),
-    Suite("packaging", 180, ("tests/packaging",)),
-    Suite("integration", 420, ("tests/integration",), sandboxed=True),
+    Suite("properties", 180, ("tests/properties",)),
+    Suite("packaging", 240, ("tests/packaging",)),
+    Suite("integration", 390, ("tests/integration",), sandboxed=True),
 )
 
 
