@@ -53,8 +53,11 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         """Take part with a feature; before `start`."""
         self.features.append(feature)
 
-    def start(self) -> None:
-        """Open the store, compile, listen. What prevents that ends the process with one line."""
+    def start(self) -> Any:
+        """Open the store, compile, listen. What prevents that ends the process with one line.
+
+        Returns the green thread for whose end `ryu-manager` waits.
+        """
         super().start()
         settings = cfg.CONF[options.GROUP]
         folder = options.state_dir(settings.state_dir)
@@ -75,6 +78,7 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         self.ready = True
         LOG.info("%d features, %d chassis known, revision %d", len(self.features),
                  len(self.store.snapshot.ids(Chassis)), self.store.revision)
+        return self._compiler
 
     def _listen(self, settings: Any) -> None:
         self.openflow = Listener(
