@@ -223,6 +223,16 @@ def test_mn_can_load_the_file(name: str) -> None:
     assert said.splitlines() == [f"['{name}'] ['remote', 'tenet']", "[]"]
 
 
+@root
+@pytest.mark.parametrize("name", NAMES)
+def test_mn_brings_the_topology_up(name: str) -> None:
+    custom = str(TOPOS / f"{name}.py")
+    mn = ["mn", "--custom", custom, "--topo", name, "--controller", "none", "--test", "pingall"]
+    done = in_sandbox(*mn, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert "completed in" in done.stderr
+
+
 def described(name: str) -> dict[str, Any]:
     """A topology's nodes with their parameters, and its links in the order of their making."""
     text = lab_python(
@@ -513,6 +523,69 @@ def test_a_remote_controller_may_say_hello_in_any_bytes() -> None:
     finally:
         server.close()
     assert said == "True False\n"
+
+
+PRETENDER = """#!/usr/bin/python3
+import http.server, os, pathlib, sys
+print(sys.argv[1:], pathlib.Path(sys.argv[2]).read_text().split(), flush=True)
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == '/readyz' else 404)
+        self.end_headers()
+http.server.HTTPServer(('127.0.0.1', 9696), Ready).serve_forever()
+"""
+
+
+@root
+def test_the_controller_node_starts_dies_and_returns(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "ryu-manager"
+    program.parent.mkdir()
+    program.write_text(PRETENDER)
+    program.chmod(0o755)
+    said = run(
+        *(SANDBOX, "run", "--keep", str(tmp_path), "--", SYSTEM_PYTHON, "-c"),
+        f"import sys; sys.path.insert(0, {str(TOPOS)!r})\n"
+        "from tenet_controller import TenetController\n"
+        "c = TenetController('c0', options={'underlay_mtu': 9000})\n"
+        "c.start(); first = c.process.pid; print(c.ready())\n"
+        "c.kill(); print(c.ready())\n"
+        "c.restart(); print(c.ready(), c.process.pid != first)\n"
+        "c.stop(); print(c.ready()); print(c.last_words())",
+        env={**os.environ, "TENET_VENV": str(tmp_path)},
+    )
+    assert said.returncode == 0, said.stderr
+    *states, first_log, second_log = [x for x in said.stdout.splitlines() if "GET" not in x]
+    assert states == ["True", "False", "True True", "False"]
+    assert first_log == second_log
+    apps = sorted(f"apps/{entry.name}" for entry in (TOPOS.parent / "apps").iterdir())
+    assert all(f"'{app}'" in first_log for app in apps)
+    assert "'state_dir', '=', '/run/tenet/state', 'underlay_mtu', '=', '9000'" in first_log
+
+
+@root
+def test_a_controller_that_ends_is_reported_with_its_log(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "ryu-manager"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho no such option >&2; exit 3\n")
+    program.chmod(0o755)
+    topology = str(TOPOS / "one_hypervisor.py")
+    done = run(
+        *(SANDBOX, "run", "--keep", str(tmp_path), "--", SYSTEM_PYTHON, topology, "--test"),
+        env={**os.environ, "TENET_VENV": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "the controller ended:\nno such option" in done.stderr
+
+
+def test_expected_against_seen_is_told_apart() -> None:
+    said = lab_python(
+        "from evidence import Table\n"
+        "t = Table(); t.check('same', 0, '0'); print(t.show())\n"
+        "t.check('other', 8, 7); print(t.show())"
+    )
+    assert "same: 0 (as expected)" in said and "other: 7 (EXPECTED 8)" in said
+    assert "other  8         7     WRONG" in said
+    assert [line for line in said.splitlines() if line in ("True", "False")] == ["True", "False"]
 
 
 class Answers(BaseHTTPRequestHandler):
