@@ -218,8 +218,8 @@ def _packet_in2(xid: int, body: bytes) -> Message:
 
 def _text(raw: bytes) -> str:
     # What a peer says is shown in logs: nothing but plain printable characters.
-    text = raw.split(b"\x00", 1)[0].decode("ascii", "replace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    text = raw.split(b"\x00", 1)[0].decode("latin-1")
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
 def _port(body: bytes, at: int) -> Port:
@@ -262,7 +262,7 @@ def read(message: bytes) -> Message:
         if kind == wire.HELLO:
             return _hello(version, xid, body)
         if version != wire.VERSION and kind != wire.ERROR:
-            raise Malformed(f"a message of version {version:#04x} after the hello")
+            raise Malformed(f"a message of version {version:#04x}")
         reader = _READ.get(kind)
         return Message(kind, xid) if reader is None else reader(xid, body)
     except StructError:

@@ -115,6 +115,7 @@ class Session:
             self.close(f"malformed: {reason}")
         except Violation as reason:
             self.close(str(reason))
+            self._urgent += reason.farewell
         return None
 
     def tick(self, now: float) -> None:
@@ -235,10 +236,6 @@ class Session:
 
     def _handle(self, message: Message) -> list[Event]:
         match message:
-            case Echo(type=wire.ECHO_REQUEST):
-                self._answer(message)
-            case Echo():
-                pass
             case Hello():
                 if self._greeted:
                     raise Violation("a second hello")
@@ -248,6 +245,10 @@ class Session:
                 raise Violation(f"switch refuses to talk: {message.reason}")
             case _ if not self._greeted:
                 raise Violation("the first message is not a hello")
+            case Echo(type=wire.ECHO_REQUEST):
+                self._answer(message)
+            case Echo():
+                pass
             case PortStatus() | PacketIn() | FlowRemoved():
                 return [News(message)] if self.greeting else []
             case Experimenter(experimenter=wire.ONF) if message.exp_type in _MONITOR:

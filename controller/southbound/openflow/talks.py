@@ -26,7 +26,11 @@ BUNDLE = 1
 
 
 class Violation(Exception):
-    """The peer cannot be talked to any longer: the text says why."""
+    """The peer cannot be talked to any longer: the text says why, `farewell` is said to it."""
+
+    def __init__(self, reason: str, farewell: bytes = b"") -> None:
+        super().__init__(reason)
+        self.farewell = farewell
 
 
 class Voice(Protocol):
@@ -114,9 +118,8 @@ def greet(voice: Voice) -> Talk:
         raise Violation("the first message is not a hello")
     objection = offer(said)
     if objection is not None:
-        text = objection.encode("ascii")
-        voice.send([simple(wire.ERROR, said.xid, bytes(4) + text)])
-        raise Violation(objection)
+        # HELLO_FAILED, INCOMPATIBLE, with a text (7.4.4.1).
+        raise Violation(objection, simple(wire.ERROR, said.xid, bytes(4) + objection.encode()))
     first = voice.reserve(6)
     request = wire.EXPERIMENTER_HEADER.pack(wire.ONF, wire.ONF_FLOW_MONITOR)
     voice.send([
@@ -189,6 +192,24 @@ def dump(voice: Voice, most_bytes: int) -> Talk:
             if not said.more:
                 del kinds[said.xid]
     return held
+
+
+_ENVELOPE = wire.EXPERIMENTER_HEADER.pack(wire.ONF, wire.ONF_BUNDLE_ADD) \
+    + wire.BUNDLE_ADD.pack(BUNDLE, wire.BUNDLE_ATOMIC_ORDERED)
+
+
+def bundle_control(kind: int, xid: int) -> bytes:
+    """Open, close, commit or discard our bundle."""
+    return _experimenter(wire.ONF, wire.ONF_BUNDLE_CONTROL, xid, wire.BUNDLE_CONTROL.pack(
+        BUNDLE, kind, wire.BUNDLE_ATOMIC_ORDERED))
+
+
+def in_bundle(body: items.Body, xid: int) -> bytes:
+    """A message on its way into our bundle; both headers carry the same number."""
+    kind, data = body
+    pack, size = wire.HEADER.pack, len(data)
+    return b"".join((pack(wire.VERSION, wire.EXPERIMENTER, 32 + size, xid), _ENVELOPE,
+                     pack(wire.VERSION, kind, 8 + size, xid), data))
 
 
 def _key(step: Item | Key) -> Key:
@@ -278,25 +299,15 @@ def _bundle(voice: Voice, steps: Sequence[Item | Key], replaced: frozenset[Key])
     committing, discarding = closing + 1, closing + 2
     refusals: list[tuple[Key | None, str]] = []
 
-    def control(kind: int, xid: int) -> bytes:
-        return _experimenter(wire.ONF, wire.ONF_BUNDLE_CONTROL, xid, wire.BUNDLE_CONTROL.pack(
-            BUNDLE, kind, wire.BUNDLE_ATOMIC_ORDERED))
-
-    envelope = wire.EXPERIMENTER_HEADER.pack(wire.ONF, wire.ONF_BUNDLE_ADD) \
-        + wire.BUNDLE_ADD.pack(BUNDLE, wire.BUNDLE_ATOMIC_ORDERED)
-
     def said() -> Iterator[bytes]:
-        yield control(wire.BUNDLE_OPEN, opening)
+        yield bundle_control(wire.BUNDLE_OPEN, opening)
         for xid, step in enumerate(steps, start=opening + 1):
             try:
-                kind, data = _body(step, replaced)
+                yield in_bundle(_body(step, replaced), xid)
             except Unspeakable as reason:
                 refusals.append((_key(step), str(reason)))
                 break
-            pack, size = wire.HEADER.pack, len(data)
-            yield b"".join((pack(wire.VERSION, wire.EXPERIMENTER, 32 + size, xid), envelope,
-                            pack(wire.VERSION, kind, 8 + size, xid), data))
-        yield control(wire.BUNDLE_CLOSE, closing)
+        yield bundle_control(wire.BUNDLE_CLOSE, closing)
 
     def note(answer: Message) -> None:
         if isinstance(answer, Refusal) and opening <= answer.xid <= committing:
@@ -308,10 +319,10 @@ def _bundle(voice: Voice, steps: Sequence[Item | Key], replaced: frozenset[Key])
     voice.send(said())
     yield from _until(closing, note)
     if refusals:
-        voice.send([control(wire.BUNDLE_DISCARD, discarding)])
+        voice.send([bundle_control(wire.BUNDLE_DISCARD, discarding)])
         yield from _until(discarding, note)
         return refusals
-    voice.send([control(wire.BUNDLE_COMMIT, committing)])
+    voice.send([bundle_control(wire.BUNDLE_COMMIT, committing)])
     answer = yield from _until(committing, note)
     if not refusals and not (isinstance(answer, Bundle)
                              and answer.kind == wire.BUNDLE_COMMIT + wire.BUNDLE_REPLY):
