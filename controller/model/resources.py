@@ -47,6 +47,7 @@ class User:
     password_hash: str
     default_project_id: str | None = None
     description: str = ""
+    email: str = ""
     enabled: bool = True
 
     def buckets(self) -> Iterator[Bucket]:
