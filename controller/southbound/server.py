@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import eventlet
 import eventlet.wsgi
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from eventlet import tpool
 
 from controller.api.application import Application
 from controller.api.bootstrap import first_start
+from controller.api.passwords import hash_password, verify_password
 from controller.api.settings import ApiSettings, Surroundings
 
 if TYPE_CHECKING:
@@ -33,14 +32,6 @@ PATIENCE = 60.0
 """Seconds that a client may keep its connection without a byte moving."""
 
 CONNECTIONS = 2048
-_HASHER = PasswordHasher()
-
-
-def _verify(password: str, encoded: str) -> bool:
-    try:
-        return _HASHER.verify(encoded, password)
-    except (VerificationError, InvalidHashError):
-        return False
 
 
 class ApiServer:
@@ -54,10 +45,11 @@ class ApiServer:
         surroundings = Surroundings(
             clock=lambda: datetime.now(UTC), new_id=lambda: str(uuid.uuid4()),
             random_bytes=os.urandom,
-            hash_password=lambda password: tpool.execute(_HASHER.hash, password),
-            verify_password=lambda password, encoded: tpool.execute(_verify, password, encoded),
+            hash_password=lambda password: tpool.execute(hash_password, password),
+            verify_password=lambda password, encoded: tpool.execute(
+                verify_password, password, encoded),
             missing=lambda: [] if fabric.ready else ["the fabric has not started"])
-        first_start(fabric.store, folder, api_settings, surroundings)
+        first_start(fabric.store, api_settings, surroundings, folder)
         self.application = Application(fabric.store, fabric.status, api_settings, surroundings)
 
     def start(self) -> None:
