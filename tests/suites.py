@@ -53,10 +53,10 @@ class Result:
 
 # Together below the twenty minutes that CI has, with room for set-up.
 SUITES = (
-    Suite("lint", 90, commands=(("mypy",), ("flake8",))),
-    Suite("unit", 180, ("tests/unit", "tests/features", "tests/golden", "tests/contract")),
+    Suite("lint", 60, commands=(("mypy",), ("flake8",))),
+    Suite("unit", 150, ("tests/unit", "tests/features", "tests/golden", "tests/contract")),
     Suite("properties", 180, ("tests/properties",)),
-    Suite("packaging", 240, ("tests/packaging",)),
+    Suite("packaging", 300, ("tests/packaging",)),
     Suite("integration", 390, ("tests/integration",), sandboxed=True),
 )
 
