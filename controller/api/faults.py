@@ -25,6 +25,7 @@ FAULTS: dict[str, tuple[int, str]] = {
     "SubnetNotFound": (404, "Subnet {id} could not be found."),
     "PortNotFound": (404, "Port {id} could not be found."),
     "ChassisNotFound": (404, "Chassis {id} could not be found."),
+    "CookieNotFound": (404, "Cookie {id} is none of ours, or what it stood for is gone."),
     "ProjectNotFound": (404, "Could not find project: {id}."),
     "UserNotFound": (404, "Could not find user: {id}."),
     "RoleNotFound": (404, "Could not find role: {id}."),

@@ -22,6 +22,9 @@ class Realisation(Protocol):
         """Each known chassis: `chassis`, `hostname`, `connected`, `desired` and `realised`
         revision, and what else an operator needs (`pending`, `problems`)."""
 
+    def explain(self, cookie: int) -> Mapping[str, object] | None:
+        """Which resource, feature and source line a rule's cookie stands for; None: not ours."""
+
     def wait(self, revision: int, network_id: str | None, timeout: float) -> bool:
         """Wait until the connected switches concerned (all of them for None) hold `revision`.
 

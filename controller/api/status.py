@@ -51,7 +51,17 @@ def routes(operations: Operations) -> list[Route]:
         done = store.transact(work)
         return Reply(204, None, {"Tenet-Revision": str(done.revision)})
 
+    def explain_cookie(request: Request, args: tuple[str, ...]) -> Reply:
+        try:
+            found = realisation.explain(int(args[0], 0))
+        except ValueError:
+            found = None
+        if found is None:
+            raise fault("CookieNotFound", id=args[0][:80])
+        return Reply(200, {"explanation": dict(found)})
+
     return [
+        Route("/tenet/v1/explain/*", {"GET": _administrators("get_explanation", explain_cookie)}),
         Route("/tenet/v1/status", {"GET": _administrators("get_status", show_status)}),
         Route("/tenet/v1/chassis", {"GET": _administrators("get_chassis", list_chassis)}),
         Route("/tenet/v1/chassis/*", {"GET": _administrators("get_chassis", show_chassis),

@@ -97,6 +97,7 @@ class Network:
         yield ("all",)
         yield ("name", self.name)
         yield ("project", self.project_id)
+        yield ("key", self.key)
         if self.shared:
             yield ("shared",)
         if self.segmentation_id is not None:
@@ -198,6 +199,7 @@ class Chassis:
 
     def buckets(self) -> Iterator[Bucket]:
         yield ("all",)
+        yield ("key", self.key)
         if self.hostname:
             yield ("hostname", self.hostname)
         if self.datapath_id is not None:

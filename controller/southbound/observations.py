@@ -68,13 +68,3 @@ def _sight(chassis_id: str, interface: InterfaceFact, transaction: Transaction) 
     seen = known.seen if known is not None and same else transaction.numbers.take("sighting")
     transaction.put(Interface(id=id, chassis_id=chassis_id, name=interface.name,
                               iface_id=interface.iface_id, ofport=ofport, seen=seen))
-
-
-def forget(chassis_id: str, transaction: Transaction) -> None:
-    """Remove a chassis that will not come back, and what was plugged into it."""
-    for row in transaction.where(Interface, "chassis", chassis_id):
-        transaction.delete(Interface, row.id)
-    known = transaction.get(Chassis, chassis_id)
-    if known is not None:
-        transaction.numbers.release("chassis", known.key, transaction.revision)
-        transaction.delete(Chassis, chassis_id)

@@ -18,6 +18,7 @@ import eventlet.event
 from controller.model.overlay import obstacle
 from controller.model.resources import Binding, Chassis, Interface, Network, Port, Presence, Row
 from controller.reconciliation.engine import Engine
+from controller.southbound.explain import explain
 from controller.southbound.switch import Switch
 from controller.store.store import Store
 
@@ -154,6 +155,10 @@ class Status:
             if reason is not None:
                 return "ERROR", reason
         return "ACTIVE", ""
+
+    def explain(self, cookie: int) -> Mapping[str, object] | None:
+        """Which resource, feature and source line a rule's cookie stands for; None: not ours."""
+        return explain(cookie, self._engine.features, self._store.snapshot)
 
     def problems(self, chassis: Chassis) -> list[str]:
         """What is wrong with a chassis: what it said, whom it cannot reach, what it refused."""

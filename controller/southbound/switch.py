@@ -34,8 +34,8 @@ WARM_UP = 0.03
 
 
 class Switch:
-    """One chassis' switch while it is connected. `sent` counts items put and deleted, `repaired` what
-    others had done to them."""
+    """One chassis' switch while it is connected. `sent` counts items put and deleted, `repaired`
+    what others had done to them."""
 
     def __init__(self, chassis: str, connection: SwitchConnection, engine: Engine,
                  on_progress: Callable[[], None], audit_interval: float) -> None:
