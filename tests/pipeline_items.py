@@ -118,7 +118,9 @@ def _acceptable_actions(random: Random, writable: tuple[str, ...], groups: int,
             width = CARRIER_WIDTH[name]
         offset = random.randint(0, CARRIER_WIDTH[name] - width)
         if random.random() < 0.7:
-            actions.append(Load(name, offset, width, random.getrandbits(width)))
+            # Open vSwitch knows ARP operations of eight bits only.
+            bits = 8 if name == "arp_op" else width
+            actions.append(Load(name, offset, width, random.getrandbits(bits)))
         else:
             source = random.choice([other for other in writable if CARRIER_WIDTH[other] >= width])
             actions.append(Move(source, random.randint(0, CARRIER_WIDTH[source] - width),

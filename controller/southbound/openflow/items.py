@@ -36,7 +36,8 @@ _FLOW = Struct("!HBxIIHHHHxxxxQQQ")
 """length, table, seconds, nanoseconds, priority, idle, hard, flags, cookie, packets, bytes."""
 _GROUP = Struct("!HBxI")
 _METER = Struct("!HHI")
-_TYPE_NAMES: dict[int, Literal["all", "select", "indirect"]] = {0: "all", 1: "select", 2: "indirect"}
+_TYPE_NAMES: dict[int, Literal["all", "select", "indirect"]] = {
+    0: "all", 1: "select", 2: "indirect"}
 
 
 def _fitting(kind: int, body: bytes, what: object) -> Body:

@@ -27,10 +27,12 @@ from controller.pipeline.rule import Installed, Key
 from controller.reconciliation.differ import Plan
 from controller.southbound.openflow import wire
 from controller.southbound.openflow.messages import PacketIn, Port, PortStatus, Refusal
-from controller.southbound.openflow.session import Altered, Done, Event, Limits, News, Ready, Session
+from controller.southbound.openflow.session import (
+    Altered, Done, Event, Limits, News, Ready, Session,
+)
 from controller.southbound.openflow.talks import Applied, Greeting, Refused
 
-LOG = logging.getLogger("tenet.openflow")
+LOG = logging.getLogger(__name__)
 
 READ_SIZE = 64 * 1024
 WRITE_SIZE = 32 * 1024
@@ -74,7 +76,7 @@ class SwitchConnection:
         self._session = Session(time.monotonic(), limits)
         self._waiting: dict[int, eventlet.event.Event] = {}
         self._work: eventlet.event.Event | None = None
-        self._altered = False
+        self._altered = self._telling = False
         self._writer = eventlet.spawn(self._write)
         self._timer = eventlet.spawn(self._tick)
         eventlet.spawn_n(self._read)
@@ -112,7 +114,8 @@ class SwitchConnection:
         outcome: Applied | Refused | Lost = self._wait(lambda: self._session.apply(plan))
         return outcome
 
-    def packet_out(self, actions: Actions, data: bytes, in_port: int = wire.PORT_CONTROLLER) -> bool:
+    def packet_out(self, actions: Actions, data: bytes,
+                   in_port: int = wire.PORT_CONTROLLER) -> bool:
         """Send a frame through `actions`; False when the switch does not keep up."""
         taken = self._session.packet_out(actions, data, in_port)
         self._wake()
@@ -189,8 +192,9 @@ class SwitchConnection:
             case Done(ticket, outcome):
                 self._waiting.pop(ticket).send(outcome)
             case Altered():
-                if not self._altered:
-                    self._altered = True
+                self._altered = True
+                if not self._telling:
+                    self._telling = True
                     eventlet.spawn_n(self._tell_altered)
             case News(message):
                 self._news(message)
@@ -209,9 +213,13 @@ class SwitchConnection:
             self._call(self._callbacks.on_packet_in, self, message)
 
     def _tell_altered(self) -> None:
-        self._altered = False
-        if self.admitted and self.closed is None:
-            run(self._callbacks.on_altered, self)
+        # One call at a time, and another one if more has happened meanwhile. Before the switch
+        # is admitted there is nothing to tell: whoever takes it over dumps it first.
+        while self._altered and self.closed is None:
+            self._altered = False
+            if self.admitted:
+                run(self._callbacks.on_altered, self)
+        self._telling = False
 
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
         if self.admitted:
@@ -298,13 +306,16 @@ class Listener:
             try:
                 sock, address = self._socket.accept()
                 self._welcome(sock, address)
+                eventlet.sleep(0)
             except OSError as reason:
                 LOG.warning("cannot accept a switch: %s", reason)
                 eventlet.sleep(0.1)
 
     def _welcome(self, sock: Any, address: Any) -> None:
         if len(self._strangers) >= self._most_strangers:
-            next(iter(self._strangers)).close("too many connections without a handshake")
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.close("too many connections without a handshake")
         connection = SwitchConnection(self._wrap(sock), f"{address[0]}:{address[1]}",
                                       self._limits, self._callbacks, self._admit, self._forget)
         self._strangers[connection] = None
