@@ -18,7 +18,7 @@ import eventlet.event
 from ryu import cfg
 from ryu.base import app_manager
 
-from controller.model.resources import Chassis
+from controller.model.resources import Chassis, Presence
 from controller.model.snapshot import Delta, Snapshot
 from controller.reconciliation.engine import Engine
 from controller.reconciliation.feature import Feature
@@ -142,22 +142,24 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
     def _tell(self, snapshot: Snapshot, delta: Delta) -> None:
         linker = self.engine.linker
         touched = frozenset(linker.touched)
-        for chassis in touched:
-            switch = self.status.connected.get(chassis)
+        for id in touched:
+            switch = self.status.connected.get(id)
             if switch is not None:
                 switch.wake()
             else:
-                linker.collect(chassis)
+                linker.collect(id)
         self.status.compiled(snapshot.revision, touched)
         for unit, objection in linker.objections.items():
             self._say_once(unit.feature, f"{unit.kind.__name__} {unit.id}: {objection}")
         for conflict in linker.conflicts.values():
             self._say_once("linker", f"conflict: {conflict.held} and {conflict.other}")
         for kind, id in delta.rows:
-            chassis_row = snapshot.get(Chassis, id) if kind is Chassis else None
-            if chassis_row is not None:
-                for problem in self.status.problems(chassis_row):
+            if kind is Chassis and (chassis := snapshot.get(Chassis, id)) is not None:
+                for problem in self.status.problems(chassis):
                     self._say_once(id, problem)
+            elif kind is Presence and (presence := snapshot.get(Presence, id)) is not None:
+                for problem in self.status.cut_off(presence.chassis_id, presence.network_id):
+                    self._say_once(presence.chassis_id, problem)
 
     def _connected(self, connection: SwitchConnection) -> None:
         number = connection.datapath_id

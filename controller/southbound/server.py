@@ -22,6 +22,7 @@ from controller.api.application import Application
 from controller.api.bootstrap import first_start
 from controller.api.passwords import hash_password, verify_password
 from controller.api.settings import ApiSettings, Surroundings
+from controller.southbound.metrics import FabricCollector
 
 if TYPE_CHECKING:
     from controller.southbound.fabric import Fabric
@@ -51,6 +52,7 @@ class ApiServer:
             missing=lambda: [] if fabric.ready else ["the fabric has not started"])
         first_start(fabric.store, api_settings, surroundings, folder)
         self.application = Application(fabric.store, fabric.status, api_settings, surroundings)
+        self.application.registry.register(FabricCollector(fabric))
 
     def start(self) -> None:
         """Listen; OSError when the address is taken."""

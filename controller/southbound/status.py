@@ -113,7 +113,7 @@ class Status:
             away = [id for id in behind if id not in self.connected]
             return "BUILD", (f"chassis {away[0]} is not connected" if away
                              else f"waiting for {', '.join(behind)}")
-        return "ACTIVE", self._cut_off(binding)
+        return "ACTIVE", "; ".join(self.cut_off(binding.chassis_id, binding.network_id))
 
     def _unplugged(self, port_id: str) -> str:
         snapshot = self._store.snapshot
@@ -124,17 +124,13 @@ class Status:
                     f"{port.host}")
         return "no interface with this iface-id is plugged in"
 
-    def _cut_off(self, binding: Binding) -> str:
-        """Other chassis of the network that the port cannot reach, and why."""
+    def cut_off(self, chassis_id: str, network_id: str) -> list[str]:
+        """Why a chassis cannot reach others that hold the network; empty when it can."""
         snapshot = self._store.snapshot
-        network = snapshot.get(Network, binding.network_id)
-        here = snapshot.get(Chassis, binding.chassis_id)
+        network, here = snapshot.get(Network, network_id), snapshot.get(Chassis, chassis_id)
         if network is None or here is None or network.segmentation_id is None:
-            return ""
-        return "; ".join(reason for reason in self._obstacles(here, network.id))
-
-    def _obstacles(self, here: Chassis, network_id: str) -> list[str]:
-        others = (self._store.snapshot.get(Chassis, id) for id in sorted(self._holders(network_id)))
+            return []
+        others = (snapshot.get(Chassis, id) for id in sorted(self._holders(network_id)))
         reasons = [obstacle(here, other) for other in others
                    if other is not None and other.id != here.id]
         return [reason for reason in reasons if reason is not None]
@@ -162,13 +158,10 @@ class Status:
 
     def problems(self, chassis: Chassis) -> list[str]:
         """What is wrong with a chassis: what it said, whom it cannot reach, what it refused."""
-        snapshot = self._store.snapshot
         found = list(chassis.problems)
-        for presence in snapshot.where(Presence, "chassis", chassis.id):
-            network = snapshot.get(Network, presence.network_id)
-            if network is not None and network.segmentation_id is not None:
-                found += [reason for reason in self._obstacles(chassis, network.id)
-                          if reason not in found]
+        for presence in self._store.snapshot.where(Presence, "chassis", chassis.id):
+            found += [reason for reason in self.cut_off(chassis.id, presence.network_id)
+                      if reason not in found]
         switch = self.connected.get(chassis.id)
         if switch is not None:
             found += [f"refused: {reason}" for _, reason in switch.refused.values()]

@@ -11,6 +11,7 @@ interval, is answered by asking again; what differs from what we put there is a 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 import eventlet
@@ -28,6 +29,9 @@ LOG = logging.getLogger("tenet.switch")
 
 RETRIES = 32
 """Refused items that one round sets aside before it gives up until the next change."""
+
+PAUSE = 0.25
+"""Seconds between two dumps at least, however often others change the switch."""
 
 WARM_UP = 0.03
 """Seconds that a new peer is given to be resolved before ports count as realised."""
@@ -51,6 +55,7 @@ class Switch:
         self._audit = True
         self._all = True
         self._busy = True
+        self._asked = 0.0
         self._woken: eventlet.event.Event | None = None
         self._thread = eventlet.spawn(self._run)
         self._timer = eventlet.spawn(self._tick)
@@ -104,6 +109,8 @@ class Switch:
         """Ask if needed, then send what differs until nothing does."""
         if self._audit:
             self._audit = False
+            eventlet.sleep(max(0.0, self._asked + PAUSE - time.monotonic()))
+            self._asked = time.monotonic()
             held = self.connection.dump()
             if isinstance(held, Lost):
                 self.lost = True
