@@ -28,7 +28,7 @@ class InterfaceFact:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceChanges:
-    """What became of interfaces since the fact before: new or different ones, names of lost ones."""
+    """Interfaces that are new or different since the fact before, and the names of lost ones."""
 
     seen: tuple[InterfaceFact, ...]
     gone: tuple[str, ...]

@@ -264,7 +264,8 @@ def test_interfaces_before_and_after_joining(
 ) -> None:
     """br-int may be there, with interfaces in it, before the controller first hears of it."""
     switch.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev",
-                 *switch.plugging("tap0", "port-0", 'external_ids:attached-mac="02:00:00:00:00:01"'))
+                 *switch.plugging("tap0", "port-0",
+                                  'external_ids:attached-mac="02:00:00:00:00:01"'))
     switch.join(controller.listener.port)
     wait_for(lambda: controller.ready("vxlan"))
     assert controller.ofports() == {"port-0": 1}

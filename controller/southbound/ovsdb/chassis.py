@@ -91,9 +91,8 @@ class ChassisView:
 
     def fact(self, settings: Settings, problems: Iterable[str] = ()) -> ChassisFact:
         """The whole chassis as it is now; `changes` are those since this was last called."""
-        changes = InterfaceChanges(tuple(self._seen.values()), tuple(sorted(self._gone)))
-        if self._first:
-            changes = None
+        changes = None if self._first else InterfaceChanges(
+            tuple(self._seen.values()), tuple(sorted(self._gone)))
         self._first = False
         self._seen, self._gone = {}, set()
         datapath_id, tunnel_ofports, tunnel_problems = self.bridge_state()

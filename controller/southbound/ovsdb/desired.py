@@ -200,12 +200,12 @@ def _bridge_repairs(replica: Replica, desired: Desired, bridge: Row) -> Iterator
 
 def _controller_repairs(replica: Replica, desired: Desired, bridge: Row) -> Iterator[Repair]:
     wanted = dict(desired.controller)
-    rows = [(uuid, replica.tables["Controller"].get(uuid))
-            for uuid in sorted(bridge["controller"])]
+    known = replica.tables["Controller"]
+    rows = [(uuid, known[uuid]) for uuid in bridge["controller"] if uuid in known]
     if not rows:
         yield _set_controller(desired, "the controller was unset")
-    elif len(rows) > 1 or rows[0][1] is None or rows[0][1]["target"] != wanted["target"]:
-        targets = sorted(row["target"] for _, row in rows if row is not None)
+    elif len(rows) > 1 or rows[0][1]["target"] != wanted["target"]:
+        targets = sorted(row["target"] for _, row in rows)
         yield _set_controller(desired, f"the controller was {_shown(', '.join(targets))}")
     else:
         uuid, row = rows[0]
@@ -228,8 +228,8 @@ def _set_controller(desired: Desired, reason: str) -> Repair:
 
 
 def _tunnel_repairs(replica: Replica, tunnel: Tunnel) -> Iterator[Repair]:
-    wanted = {"type": tunnel.type, "options": dict(tunnel.options),
-              "ofport_request": tunnel.ofport}
+    wanted: dict[str, Any] = {"type": tunnel.type, "options": dict(tunnel.options),
+                              "ofport_request": tunnel.ofport}
     columns = {**wanted, "options": _map(wanted["options"])}
     interface = replica.named("Interface", tunnel.name)
     insert = (*_insert_port(tunnel.type, tunnel.name, columns),

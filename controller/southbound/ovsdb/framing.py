@@ -18,12 +18,15 @@ from typing import Any
 MAX_MESSAGE = 8 << 20  # The first dump of 10,000 interfaces is about 4 MB.
 MAX_DEPTH = 24  # OVSDB itself needs 11.
 
-# What stands between two brackets, whole strings included.
-_BETWEEN = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# What stands between two brackets, with up to 16 whole strings that have no escapes; and the rest
+# of a string, with up to 64 escapes. Counted, since `re` keeps a state for each round of a group,
+# and not possessive, since CPython 3.11 forgets to step back from a round that fails.
+_BETWEEN = re.compile(rb'(?:[^"{}\[\]]*+"[^"\\]*+"){0,16}[^"{}\[\]]*+')
+_IN_STRING = re.compile(rb'(?:[^"\\]*+\\.){0,64}[^"\\]*+', re.DOTALL)
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _QUOTE = ord('"')
+_BACKSLASH = ord("\\")
 
 
 class FramingError(Exception):
@@ -92,8 +95,10 @@ class Framer:
         while at < length:
             if self._in_string:
                 at = _end(_IN_STRING, buffer, at)
-                if at == length or buffer[at] != _QUOTE:  # Or one backslash: wait for the next.
+                if at == length or (buffer[at] == _BACKSLASH and at + 1 == length):
                     break
+                if buffer[at] == _BACKSLASH:
+                    continue
                 self._in_string = False
                 at += 1
             at = _end(_BETWEEN, buffer, at)
@@ -101,7 +106,7 @@ class Framer:
                 break
             byte = buffer[at]
             at += 1
-            if byte == _QUOTE:  # A string that does not end here.
+            if byte == _QUOTE:  # A string with escapes, or one that does not end here.
                 self._in_string = True
             elif byte in b"{[":
                 self._depth += 1

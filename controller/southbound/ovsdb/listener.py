@@ -62,7 +62,8 @@ class OvsdbListener:
 
     def start(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        self._socket = eventlet.listen((self.host, self.port), family, backlog=512, reuse_port=False)
+        self._socket = eventlet.listen(
+            (self.host, self.port), family, backlog=512, reuse_port=False)
         self.port = self._socket.getsockname()[1]
         self._acceptor = eventlet.spawn(self._accept)
         LOG.info("OVSDB: listening on %s port %d", self.host or "all addresses", self.port)

@@ -252,7 +252,7 @@ def _atom(column: Column, value: Any) -> Any:
         return value[1]
     if type(value) is not column.atom:  # bool is an int, but not here.
         raise ReplicaError(f"a value is not of type {column.atom.__name__}")
-    if column.atom is int and not -(1 << 63) <= value < 1 << 63:
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         raise ReplicaError("an integer has more than 64 bits")
     return value
 

@@ -8,6 +8,7 @@ Pure functions only.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.southbound.ovsdb.replica import Row
@@ -50,7 +51,7 @@ def read_settings(database_id: str, row: Row) -> Settings:
         encap_types=_encap_types(keys, problems) if encap_ip else (),
         datapath_type=_datapath_type(keys, problems),
         bridge_mappings=_bridge_mappings(keys, problems),
-        ovs_version=(row["ovs_version"] or "")[:MAX_NAME],
+        ovs_version=_name({"ovs_version": row["ovs_version"] or ""}, "ovs_version", problems),
         problems=tuple(problems),
     )
 
@@ -60,7 +61,7 @@ def _shown(value: str) -> str:
     return repr(value if len(value) <= 80 else value[:80] + "...")
 
 
-def _name(keys: Row, key: str, problems: list[str]) -> str:
+def _name(keys: Mapping[str, str], key: str, problems: list[str]) -> str:
     value: str = keys.get(key, "").strip()
     if len(value) <= MAX_NAME and value.isprintable():
         return value
