@@ -22,6 +22,9 @@ from controller.southbound.openflow.wire import MATCH_OXM
 RAW: Final = "oxm"
 """The carrier of a foreign match, which no carrier of ours can express: value and length of it."""
 
+RAW_MAX: Final = 1700
+"""Bytes of a foreign match: no real one is longer, and Python still prints such a number."""
+
 
 class Unspeakable(ValueError):
     """A value of the pipeline that cannot be said in OpenFlow."""
@@ -176,6 +179,8 @@ def decode_fields(data: bytes, start: int, end: int) -> Match:
 
 
 def _raw(data: bytes, start: int, end: int) -> Match:
+    if end - start > RAW_MAX:
+        raise Malformed("a match is longer than all the fields there are")
     at = start
     while at < end:
         if at + 4 > end:

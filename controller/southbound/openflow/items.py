@@ -144,7 +144,7 @@ class FlowReader:
             actions = self._instructions.get(said)
             if actions is None:
                 actions = decode_instructions(said)
-                if len(self._instructions) < 10_000:
+                if len(said) <= 256 and len(self._instructions) < 10_000:
                     self._instructions[said] = actions
             if idle or hard or flags:
                 raise NotOurs("has a timeout or flags")

@@ -38,6 +38,9 @@ READ_SIZE = 64 * 1024
 WRITE_SIZE = 32 * 1024
 TURN = 0.005
 """Seconds of work for one peer before others get their turn."""
+MOST_CALLS = 256
+"""Callbacks about one peer that may be under way at once."""
+MOST_PORTS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class SwitchConnection:
         self._waiting: dict[int, eventlet.event.Event] = {}
         self._work: eventlet.event.Event | None = None
         self._altered = self._telling = False
+        self._calls = 0
         self._writer = eventlet.spawn(self._write)
         self._timer = eventlet.spawn(self._tick)
         eventlet.spawn_n(self._read)
@@ -205,12 +209,14 @@ class SwitchConnection:
                 self.ports.pop(message.port.number, None)
             case PortStatus():
                 self.ports[message.port.number] = message.port
+            case PacketIn() if self._calls < MOST_CALLS:
+                self._call(self._callbacks.on_packet_in, self, message)
             case Refusal():
                 LOG.warning("%s: refuses a packet-out: %s", self, message.reason)
         if isinstance(message, PortStatus):
+            if self._calls >= MOST_CALLS or len(self.ports) > MOST_PORTS:
+                self._session.close("more news of ports than can be followed")
             self._call(self._callbacks.on_port_status, self, message)
-        elif isinstance(message, PacketIn):
-            self._call(self._callbacks.on_packet_in, self, message)
 
     def _tell_altered(self) -> None:
         # One call at a time, and another one if more has happened meanwhile. Before the switch
@@ -223,7 +229,12 @@ class SwitchConnection:
 
     def _call(self, callback: Callable[..., None], *arguments: Any) -> None:
         if self.admitted:
-            eventlet.spawn_n(run, callback, *arguments)
+            self._calls += 1
+            eventlet.spawn_n(self._run, callback, *arguments)
+
+    def _run(self, callback: Callable[..., None], *arguments: Any) -> None:
+        run(callback, *arguments)
+        self._calls -= 1
 
     def _write(self) -> None:
         session = self._session

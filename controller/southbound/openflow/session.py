@@ -39,7 +39,8 @@ class Limits:
     silence: float = 20.0
     answer: float = 60.0
     """Longest time without progress in a talk."""
-    dump_bytes: int = 256 << 20
+    dump_bytes: int = 64 << 20
+    """Some 400,000 rules."""
     unread_bytes: int = 1 << 20
     """Replies and packet-outs that may wait for a peer that does not read."""
 

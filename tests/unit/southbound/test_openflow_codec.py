@@ -168,6 +168,19 @@ def test_a_foreign_match_can_be_deleted_exactly() -> None:
     assert (values[2], values[3], values[6]) == (9, wire.FLOW_DELETE_STRICT, 77)
 
 
+def test_a_match_longer_than_any_is_malformed() -> None:
+    unknown = bytes.fromhex("7fff00c8") + bytes(200)
+    for count, malformed in ((8, False), (9, True)):
+        fields = unknown * count
+        data = Struct("!HH").pack(1, 4 + len(fields)) + fields + bytes(-(4 + len(fields)) % 8)
+        if malformed:
+            with pytest.raises(Malformed):
+                decode_match(data, 0, len(data))
+        else:
+            match, _ = decode_match(data, 0, len(data))
+            assert encode_match(match) == data and str(match)
+
+
 def test_a_watching_bucket_and_a_meter_of_bytes_are_foreign() -> None:
     bucket = wire.BUCKET.pack(16, 0, 1, wire.GROUP_ANY)
     group = Struct("!HBxI").pack(8 + 16, 3, 77) + bucket
