@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import pack
 from typing import Any
 
 import eventlet
@@ -260,6 +261,9 @@ class SwitchConnection:
     def _end(self) -> None:
         reason = self.closed or ""
         self._say_farewell()
+        if self._session.greeting is not None:
+            # What a peer has not read must not stay in the kernel for minutes: reset.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
         self._writer.kill()
         self._timer.kill()
         self._socket.close()
