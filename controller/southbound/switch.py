@@ -46,6 +46,7 @@ class Switch:
         self.chassis, self.connection = chassis, connection
         self.installed: dict[Key, Installed] = {}
         self.refused: dict[Key, tuple[Item, str]] = {}
+        self._refused_before: dict[Key, tuple[Item, str]] = {}
         self.realised = -1
         self.sent = 0
         self.repaired = 0
@@ -117,6 +118,8 @@ class Switch:
                 return
             self._compare(held)
             self.installed = held
+            # What was refused is tried again: the reason may be gone.
+            self._refused_before, self.refused = self.refused, {}
             self._all = True
         revision = self._engine.revision
         keys: Iterable[Key] | None = self._engine.linker.collect(self.chassis)
@@ -183,6 +186,8 @@ class Switch:
             LOG.warning("%s: the switch refuses to delete: %s", self.chassis, refusal.reason)
             return
         self.refused[refusal.key] = (item, refusal.reason)
+        if self._refused_before.get(refusal.key) == (item, refusal.reason):
+            return
         LOG.error("%s: the switch refuses %s: %s", self.chassis, _said(item), refusal.reason)
 
     def _compare(self, held: dict[Key, Installed]) -> None:
