@@ -322,6 +322,33 @@ def test_a_chassis_that_changes_its_system_id(listening: Listening) -> None:
     wait_for(lambda: listening.gone == [SYSTEM_ID, "renamed"])
 
 
+def test_a_stall_of_ours_is_no_silence_of_the_peer(listening: Listening, good: GoodPeer) -> None:
+    """A probe is out, then this process is busy beyond the time limit; the answer has come."""
+    second = GoodPeer(listening, {**IDS, "system-id": "second"})
+    wait_for(lambda: "tenet-vxlan" in second.database.names("Port"))
+    good.mute = True
+    rpc = listening.listener._speakers[SYSTEM_ID].session.rpc
+    wait_for(lambda: rpc._probed is not None)
+    stalled = threading.Event()
+
+    def stall(fact: ChassisFact) -> None:
+        stalled.set()
+        time.sleep(1)
+
+    listening.consumer = stall
+    second.database.plug("tap0", ofport=3, external_ids={"iface-id": "p"})
+    second.socket.sendall(notification(second.database.news()))
+    assert stalled.wait(5)
+    listening.consumer = listening.facts.append
+    good.mute = False
+    good.ask()
+    time.sleep(1.2)
+    assert listening.listener.connected == {SYSTEM_ID, "second"}
+    second.close()
+    wait_for(lambda: listening.gone)
+    listening.gone.clear()
+
+
 def test_a_consumer_that_fails_costs_no_connection(listening: Listening) -> None:
     def fails(fact: ChassisFact) -> None:
         raise ValueError("not today")
