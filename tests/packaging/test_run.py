@@ -118,3 +118,15 @@ def test_unknown_words_get_the_usage() -> None:
     done = subprocess.run(["./run", "dmeo"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "usage: ./run" in done.stderr
+
+
+@pytest.mark.root
+def test_a_package_with_another_hash_is_refused(clone: Path) -> None:
+    lock = clone / "requirements.lock"
+    pinned = re.compile(r"^pbr==.*\n(?: +--hash=.*\n)+", re.MULTILINE)
+    text, found = pinned.subn(
+        lambda match: re.sub("sha256:[0-9a-f]{4}", "sha256:0000", match.group()), lock.read_text())
+    assert found == 1
+    lock.write_text(text)
+    assert "DO NOT MATCH THE HASHES" in refusal(setup(clone))
+    assert not (clone / ".venv" / "made-from-lock").exists()
