@@ -59,6 +59,7 @@ class Api:
         self.host, self.port = address.hostname or "127.0.0.1", address.port or 80
         self.timeout = timeout
         self.token: str | None = None
+        self._credentials: dict[str, Any] | None = None
         self.project_id = ""
         self._connections = threading.local()
 
@@ -71,11 +72,14 @@ class Api:
         user = {"name": username, "password": password, "domain": {"name": domain}}
         scope = {"project": {"name": project, "domain": {"name": domain}}}
         identity = {"methods": ["password"], "password": {"user": user}}
-        request = {"auth": {"identity": identity, "scope": scope}}
-        answer, headers = api.exchange("POST", f"{api.identity}/auth/tokens", request)
-        api.token = headers["X-Subject-Token"]
-        api.project_id = answer["token"]["project"]["id"]
+        api._credentials = {"auth": {"identity": identity, "scope": scope}}
+        api.take_token()
         return api
+
+    def take_token(self) -> None:
+        answer, headers = self._exchange("POST", f"{self.identity}/auth/tokens", self._credentials)
+        self.token = headers["X-Subject-Token"]
+        self.project_id = answer["token"]["project"]["id"]
 
     @classmethod
     def from_clouds(cls, path: Path, cloud: str = "tenet") -> Api:
@@ -157,10 +161,17 @@ class Api:
     # The wire
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        return self.exchange(method, path, body)[0]
+        """One request. A token that has run out, or that a restart made void, is renewed."""
+        try:
+            return self._exchange(method, path, body)[0]
+        except ApiError as error:
+            if error.status != 401 or self._credentials is None:
+                raise
+        self.take_token()
+        return self._exchange(method, path, body)[0]
 
-    def exchange(
-        self, method: str, path: str, body: object = None
+    def _exchange(
+        self, method: str, path: str, body: object
     ) -> tuple[Any, http.client.HTTPMessage]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.token:

@@ -18,7 +18,6 @@ a hypervisor. Exit status 0 only if everything was as expected.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -161,11 +160,10 @@ class Demonstration:
         first = self.hypervisors["hv1"]
         file = f"{self.controller.directory}/underlay.pcap"
         sizes = {tenant.name: 100 * (1 + index) for index, tenant in enumerate(self.tenants)}
-        # -Z root: keep writing after the privileges would have been dropped, and -U at once.
-        tcpdump = first.popen(
-            *("tcpdump", "-U", "-Z", "root", "-i", first.underlay_device, "-w", file, "udp")
-        )
-        wait(lambda: os.path.exists(file), 5)
+        # Frames are handed over at once: what tcpdump still buffers when it ends is lost.
+        options = ["--immediate-mode", "-U", "-Z", "root", "-i", first.underlay_device]
+        tcpdump = first.popen("tcpdump", *options, "-w", file, "udp")
+        tcpdump.stderr.readline()  # It says that it listens.
         for tenant in self.tenants:
             source, target = tenant.guests[1].vm, tenant.guests[2]
             size = str(sizes[tenant.name])
@@ -199,10 +197,13 @@ class Demonstration:
         time.sleep(0.5)
         results = probe.finish()
         self.table.check("red2 moved: its port is bound on", "hv3", self.host_of(guest))
-        self.table.check("red2 moved: pings lost by all others", 0, lost(results, others))
+        # A userspace datapath may drop a frame or two of others as a port leaves it, whoever
+        # wrote its rules; what must not happen is that others have to wait for the controller.
+        quiet = max(results[pair].silence for pair in others)
+        self.table.check_below("red2 moved: longest silence of all others", 0.2, quiet)
         gap = max(results[pair].silence for pair in mine)
-        self.table.check("red2 moved: silent for less than 2 s", "yes", "yes" if gap < 2 else "no")
-        print(f"    silent for {gap:.2f} s")
+        self.table.check_below("red2 moved: longest silence of red2", 1, gap)
+        print(f"    others lost {lost(results, others)} pings, red2 {lost(results, mine)}")
         self.ping_matrix(", red2 moved")
 
     def host_of(self, guest: Guest) -> str:
@@ -247,7 +248,7 @@ class Demonstration:
         self.table.check(
             "hv3's switch killed: rules back", len(before), len(self.rules()["hv3"] & before)
         )
-        print(f"    {took:.2f} s after it started again")
+        print(f"    {took:.2f} s after it had started again")
         self.ping_matrix(", hv3's switch killed")
 
     def delete_all(self) -> None:

@@ -1,7 +1,7 @@
 """Expected against seen: what a demonstration notes, prints as it goes, and sums up.
 
 The one idea: whoever checks says what it expects before it looks, in words that a person can
-compare; being as expected is their being the same words.
+compare, and whether it was so is decided when it looks.
 """
 
 from __future__ import annotations
@@ -16,27 +16,35 @@ class Table:
     """Expected against seen."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str]] = []
+        self.rows: list[tuple[str, str, str, bool]] = []
 
     def check(self, what: str, expected: object, seen: object) -> None:
-        self.rows.append((what, str(expected), str(seen)))
-        mark = "as expected" if str(expected) == str(seen) else f"EXPECTED {expected}"
+        """Both must read the same."""
+        self._note(what, str(expected), str(seen), str(expected) == str(seen))
+
+    def check_below(self, what: str, limit: float, seen: float) -> None:
+        """A time in seconds that must stay below a limit."""
+        self._note(what, f"below {limit:g} s", f"{seen:.2f} s", seen < limit)
+
+    def _note(self, what: str, expected: str, seen: str, good: bool) -> None:
+        self.rows.append((what, expected, seen, good))
+        mark = "as expected" if good else f"EXPECTED {expected}"
         print(f"    {what}: {seen} ({mark})", flush=True)
 
     def show(self) -> bool:
         """Print the table; whether all is as expected."""
-        head = ("check", "expected", "seen")
-        widths = [max(len(row[i]) for row in [head, *self.rows]) for i in range(3)]
-        rule = "-" * (sum(widths) + 11)
+        lines = [("check", "expected", "seen", "")]
+        lines += [(*row[:3], "ok" if row[3] else "WRONG") for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        rule = "-" * (sum(widths) + 6)
         print(f"\n{rule}")
-        for row in [head, *self.rows]:
-            verdict = "" if row is head else "ok" if row[1] == row[2] else "WRONG"
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            print("  ".join([*cells, verdict]).rstrip())
-            if row is head:
+        for number, line in enumerate(lines):
+            cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+            print("  ".join(cells).rstrip())
+            if number == 0:
                 print(rule)
         print(rule)
-        return all(expected == seen for _, expected, seen in self.rows)
+        return all(good for *_, good in self.rows)
 
 
 def wait(reached: Callable[[], bool], timeout: float) -> float:

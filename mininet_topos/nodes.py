@@ -15,6 +15,10 @@ from mininet.link import Intf
 from mininet.node import Host, Node
 
 LAB = "/run/tenet"
+KEEP_NEIGHBOURS = (
+    "net.ipv4.conf.eth0.arp_evict_nocarrier=0",
+    "net.ipv6.conf.eth0.ndisc_evict_nocarrier=0",
+)
 
 
 class CommandFailed(Exception):
@@ -66,6 +70,9 @@ class VirtualMachine(Host):
         # The userspace datapath forwards frames as they are: a checksum left to the
         # transmitting card would never be filled in, and the receiver would drop all TCP.
         run(self, "ethtool", "-K", "eth0", "tx", "off")
+        # A move takes away our veth's carrier for a moment, and with it the guest's neighbours;
+        # a real guest's card keeps both through a live migration. (-e: older kernels cannot.)
+        run(self, "sysctl", "-e", "-q", "-w", *KEEP_NEIGHBOURS)
         commands = [f"addr add {address} dev eth0 nodad" for address in addresses]
         commands += ["link set lo up", "link set eth0 up"]
         if gateway is not None:

@@ -581,11 +581,14 @@ def test_expected_against_seen_is_told_apart() -> None:
     said = lab_python(
         "from evidence import Table\n"
         "t = Table(); t.check('same', 0, '0'); print(t.show())\n"
-        "t.check('other', 8, 7); print(t.show())"
+        "t.check_below('quick', 1, 0.5); print(t.show())\n"
+        "t.check('other', 8, 7); print(t.show())\n"
+        "t = Table(); t.check_below('slow', 1, 1.5); print(t.show())"
     )
     assert "same: 0 (as expected)" in said and "other: 7 (EXPECTED 8)" in said
-    assert "other  8         7     WRONG" in said
-    assert [line for line in said.splitlines() if line in ("True", "False")] == ["True", "False"]
+    assert "other  8          7       WRONG" in said and "slow   below 1 s  1.50 s  WRONG" in said
+    verdicts = [line for line in said.splitlines() if line in ("True", "False")]
+    assert verdicts == ["True", "True", "False", "False"]
 
 
 class Answers(BaseHTTPRequestHandler):
