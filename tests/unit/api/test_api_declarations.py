@@ -10,8 +10,9 @@ from controller.api.application import RESOURCES
 from controller.api.attributes import ABSENT, Attribute, Resource
 from controller.testing.api import Client, Cloud
 
-EVERY: list[Any] = [pytest.param(resource, attribute, id=f"{resource.name}:{attribute.name}")
-         for resource in RESOURCES for attribute in resource.attributes]
+EVERY: list[Any] = [
+    pytest.param(resource, attribute, id=f"{resource.name}:{attribute.name}")
+    for resource in RESOURCES for attribute in resource.attributes]
 
 GIVEN = [each for each in EVERY if "C" in each.values[1].flags]
 ON_LISTS = ("fixed_ips", "subnets", "security_groups")
@@ -68,8 +69,6 @@ def minimal(resource: Resource[Any], admin: Client) -> dict[str, object]:
 
 def create(client: Client, resource: Resource[Any], body: object) -> Any:
     return client.post(f"/v2.0/{resource.collection}", {resource.name: body})
-
-
 
 
 @pytest.mark.parametrize(("resource", "attribute"), EVERY)

@@ -27,7 +27,7 @@ def by_token(secret: str, **scope: Any) -> dict[str, Any]:
     return {"auth": auth | ({"scope": scope} if scope else {})}
 
 
-RED = {"project": {"name": "red", "domain": {"name": "Default"}}}
+RED: dict[str, Any] = {"project": {"name": "red", "domain": {"name": "Default"}}}
 
 
 def test_versions(cloud: Cloud) -> None:
