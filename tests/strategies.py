@@ -24,7 +24,7 @@ STRANGER = 9
 MULTICAST = Mac("01:00:5e:00:00:fb")
 OVERLAYS = ("vxlan", "geneve", "gre")
 CHASSIS = ("hv1", "hv2", "hv3")
-NETWORKS = ("red", "blue", "green")
+NETWORKS = ("red", "blue", "green", "amber", "violet")
 PORTS = ("web", "db", "mail", "log")
 
 

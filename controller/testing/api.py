@@ -26,6 +26,7 @@ class InstantRealisation:
     store: Store
     connected: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
+    cookies: dict[int, Mapping[str, object]] = field(default_factory=dict)
     in_time: bool = True
     waits: list[tuple[int, str | None, float]] = field(default_factory=list)
 
@@ -41,6 +42,9 @@ class InstantRealisation:
     def switches(self) -> Sequence[Mapping[str, object]]:
         return [{"chassis": id, "hostname": id, "connected": True, "desired": self.store.revision,
                  "realised": self.store.revision, "pending": 0} for id in sorted(self.connected)]
+
+    def explain(self, cookie: int) -> Mapping[str, object] | None:
+        return self.cookies.get(cookie)
 
     def wait(self, revision: int, network_id: str | None, timeout: float) -> bool:
         self.waits.append((revision, network_id, timeout))

@@ -91,13 +91,18 @@ class FakeFabric:
             del self.switches[gone]
             self.installed.pop(gone, None)
             self.away.discard(gone)
+        joining = {id for id in snapshot.ids(Chassis) if id not in self.switches}
         for chassis in snapshot.where(Chassis, "all"):
-            switch = self.switches.get(chassis.id)
-            if switch is None:
-                switch = FakeSwitch(chassis.id, purposes=self.purposes)
-                self.switches[chassis.id], self.installed[chassis.id] = switch, {}
+            if chassis.id in joining:
+                self.switches[chassis.id] = FakeSwitch(chassis.id, purposes=self.purposes)
+                self.away.add(chassis.id)
+            switch = self.switches[chassis.id]
             switch.tunnels = {ofport: name for name, ofport in chassis.tunnel_ports}
-            self.update(chassis.id, self.breaks.pop(chassis.id, None))
+            breaks = self.breaks.pop(chassis.id, None)
+            if chassis.id in joining:
+                self.reconnect(chassis.id, steps=breaks)
+            else:
+                self.update(chassis.id, breaks)
         self._confirm()
 
     def _confirm(self) -> None:
