@@ -53,9 +53,10 @@ def peers(presence: Presence, view: View) -> Iterator[Placed]:
 
 
 def between(chassis: Chassis, peer: Chassis) -> Iterator[Placed]:
-    """The rules on `chassis` for the tunnels to and from `peer`; none if no type is shared."""
-    ports = dict(chassis.tunnel_ports)
-    types = [name for name in common_types(chassis, peer) if name in ports]
+    """The rules on `chassis` for the tunnels to and from `peer`; none if no type is shared. A
+    type counts when both bridges have its port: what a bridge merely offers leads nowhere."""
+    ports, theirs = dict(chassis.tunnel_ports), dict(peer.tunnel_ports)
+    types = [name for name in common_types(chassis, peer) if name in ports and name in theirs]
     if peer.encap_ip is None or not types:
         return
     address = int(peer.encap_ip)

@@ -1,0 +1,1 @@
+"""Questions to the simulated fabric, a file for each feature."""
