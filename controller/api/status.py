@@ -53,9 +53,10 @@ def routes(operations: Operations) -> list[Route]:
 
     def explain_cookie(request: Request, args: tuple[str, ...]) -> Reply:
         try:
-            found = realisation.explain(int(args[0], 0))
+            cookie = int(args[0], 0)
         except ValueError:
-            found = None
+            cookie = -1
+        found = realisation.explain(cookie) if 0 <= cookie < 1 << 64 else None
         if found is None:
             raise fault("CookieNotFound", id=args[0][:80])
         return Reply(200, {"explanation": dict(found)})

@@ -50,6 +50,9 @@ class Tokens:
         self._tokens: dict[bytes, Token] = {}
         self._issued = 0
 
+    def __len__(self) -> int:
+        return len(self._tokens)
+
     def issue(self, user_id: str, project_id: str | None, methods: tuple[str, ...],
               expires_at: datetime | None = None) -> tuple[str, Token]:
         """A new token; one made from another expires with it."""

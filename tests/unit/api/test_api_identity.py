@@ -233,3 +233,66 @@ def test_domains_and_roles(cloud: Cloud) -> None:
     names = [each["name"] for each in admin.get(f"{V3}/roles").json["roles"]]
     assert names == ["admin", "member", "reader"]
     assert admin.get(f"{V3}/roles/admin").status == 404
+
+
+def test_changing_a_project(cloud: Cloud) -> None:
+    project, user = account(cloud)
+    admin, target = cloud.admin, f"{V3}/projects/{project}"
+    changed = admin.call("PATCH", target, {"project": {"name": "lime", "description": None}})
+    assert (changed.json["project"]["name"], changed.json["project"]["description"]) == ("lime", "")
+    taken = admin.call("PATCH", target, {"project": {"name": "admin"}})
+    assert taken.status == 409
+    assert admin.call("PATCH", target, {"project": {"colour": "x"}}).status == 400
+    assert admin.call("PATCH", target, {"user": {}}).status == 400
+    assert admin.call("PATCH", f"{V3}/projects/x", {"project": {}}).status == 404
+    assert admin.call("PATCH", f"{V3}/users/{user}", {"user": {"name": "admin-admin"}}
+                      ).status == 409
+    assert admin.call("PATCH", f"{V3}/users/{user}", {"user": {"default_project_id": "x"}}
+                      ).status == 400
+
+
+def test_a_disabled_project_lets_nobody_in(cloud: Cloud) -> None:
+    red = cloud.user("red", "member")
+    patched = cloud.admin.call("PATCH", f"{V3}/projects/project-red",
+                               {"project": {"enabled": False}})
+    assert patched.status == 200
+    assert red.get("/v2.0/networks").status == 401
+    assert log_in(cloud, password("red-member", **RED)).status == 401
+
+
+def test_a_user_without_a_password_cannot_log_in(cloud: Cloud) -> None:
+    made = cloud.admin.post(f"{V3}/users", {"user": {"name": "nopw", "password": None}})
+    assert made.status == 201
+    for secret in ("", "x"):
+        assert log_in(cloud, password("nopw", secret)).status == 401
+
+
+def test_what_was_given_on_a_project(cloud: Cloud) -> None:
+    cloud.user("red", "member")
+    target = f"{V3}/projects/project-red/users/user-red-member/roles"
+    assert [each["name"] for each in cloud.admin.get(target).json["roles"]] == ["member"]
+    assert cloud.admin.put(f"{target}/no-such-role").status == 404
+    assert cloud.admin.get(f"{V3}/projects/x/users/y/roles").status == 404
+
+
+def test_the_catalogue(cloud: Cloud) -> None:
+    listed = cloud.admin.get(f"{V3}/auth/catalog").json["catalog"]
+    assert {each["type"] for each in listed} == {"identity", "network"}
+    bare = cloud.admin.get(f"{V3}/auth/tokens?nocatalog", headers={
+        "X-Subject-Token": cloud.admin.token or ""}).json["token"]
+    assert "catalog" not in bare and bare["project"]["name"] == "admin"
+
+
+def test_expired_tokens_are_forgotten(cloud: Cloud) -> None:
+    tokens = cloud.application.tokens
+    for _ in range(300):
+        tokens.issue("user-admin-admin", "project-admin", ("password",))
+    cloud.bench.pass_time(13 * 3600)
+    for _ in range(300):
+        tokens.issue("user-admin-admin", "project-admin", ("password",))
+    assert len(tokens) <= 300
+
+
+def test_tokens_are_not_kept_in_the_clear(cloud: Cloud) -> None:
+    secret, _ = cloud.application.tokens.issue("user-admin-admin", "project-admin", ("password",))
+    assert secret not in repr(vars(cloud.application.tokens))

@@ -85,6 +85,17 @@ def test_a_chassis_is_forgotten_with_its_interfaces(cloud: Cloud) -> None:
     assert cloud.admin.get("/tenet/v1/chassis/hv1").status == 404
 
 
+@pytest.mark.parametrize(("cookie", "status"), [
+    ("42", 200), ("0x2a", 200), ("43", 404), ("x", 404), ("-1", 404), ("0x" + "f" * 17, 404),
+    ("9" * 5000, 404)])
+def test_explaining_a_cookie(cloud: Cloud, cookie: str, status: int) -> None:
+    cloud.realisation.cookies[42] = {"cookie": 42}
+    answer = cloud.admin.get(f"/tenet/v1/explain/{cookie}")
+    assert answer.status == status
+    if status == 200:
+        assert answer.json == {"explanation": {"cookie": 42}}
+
+
 def test_health(cloud: Cloud) -> None:
     stranger = cloud.anyone()
     assert stranger.get("/healthz").json == {"status": "ok"}
