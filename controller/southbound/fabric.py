@@ -26,6 +26,7 @@ from controller.southbound import options
 from controller.southbound.chassis_facts import ChassisFact
 from controller.southbound.observations import observe
 from controller.southbound.openflow.listener import Callbacks, Listener, SwitchConnection
+from controller.southbound.openflow.session import Limits
 from controller.southbound.ovsdb.listener import OvsdbListener
 from controller.southbound.server import ApiServer
 from controller.southbound.status import Status
@@ -34,6 +35,9 @@ from controller.store.journal import JournalError, SqliteJournal
 from controller.store.store import Store, everything
 
 LOG = logging.getLogger("tenet")
+LIMITS = Limits(probe_after=3.0, silence=9.0)
+"""A switch that vanishes without a word holds up those who wait for it no longer than this: about
+what Open vSwitch itself allows a controller. A busy switch answers an echo within a second."""
 options.register(cfg.CONF)
 
 
@@ -83,7 +87,8 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
     def _listen(self, settings: Any) -> None:
         self.openflow = Listener(
             settings.openflow_listen_host, settings.openflow_port,
-            Callbacks(on_ready=self._connected, on_lost=self._lost, on_altered=self._altered))
+            Callbacks(on_ready=self._connected, on_lost=self._lost, on_altered=self._altered),
+            LIMITS)
         self.ovsdb = OvsdbListener(
             settings.ovsdb_listen_host, settings.ovsdb_port,
             openflow_target=lambda local: f"tcp:{settings.openflow_host or local}:"
