@@ -111,6 +111,13 @@ class Demonstration:
         took = self.wait_active()
         self.table.check("ports that turned ACTIVE", 8, self.count_active())
         print(f"    the last one {took:.2f} s after it was plugged")
+        self.realised("after plugging")
+
+    def realised(self, when: str) -> None:
+        """Ask the controller which revision the switches have confirmed."""
+        seen = self.admin.status()["switches"]
+        current = sum(one["connected"] and one["realised"] == one["desired"] for one in seen)
+        self.table.check(f"hypervisors that confirmed the last revision, {when}", 3, current)
 
     def count_active(self) -> int:
         ports = [port for tenant in self.tenants for port in tenant.api.find("port")]
@@ -233,6 +240,8 @@ class Demonstration:
             "there",
             "there" if red.api.find("port", id=late["id"]) else "lost",
         )
+        sent = sum(one["sent"] for one in self.admin.status()["switches"])
+        self.table.check("controller killed: changes sent at its return", 0, sent)
         changed = sum(len(before[name] ^ rules) for name, rules in self.rules().items())
         age, absent = self.youngest_rule(), time.monotonic() - died
         changed += age < absent

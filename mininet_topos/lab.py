@@ -18,13 +18,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sandbox
+from cli import LabCLI
 from hypervisor import Hypervisor
-from mininet.cli import CLI
 from mininet.log import setLogLevel
 from mininet.net import Mininet
 from mininet.topo import Topo
 from nodes import CommandFailed
 from tenet_controller import NotReady, SafeRemoteController, TenetController
+
+
+HINTS = """
+In a second terminal:  ./run shell        and there: openstack port create --network ... web
+At this prompt:        plug vm1 hv1 web   (then: vm1 ping 10.0.0.2, move vm1 hv2, unplug vm1)
+"""
 
 
 def hypervisors(network: Mininet) -> list[Hypervisor]:
@@ -86,7 +92,8 @@ def main(topo: Topo, drawing: str | None) -> int:
         with started(topo, controller) as network:
             print(f"*** Up in {time.monotonic() - begin:.1f} s")
             if not chosen.test:
-                CLI(network)
+                print(HINTS)
+                LabCLI(network)
                 return 0
             failures = underlay_failures(network) + joining_failures(network)
             print(*failures, "The lab works." if not failures else "", sep="\n")

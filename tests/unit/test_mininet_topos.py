@@ -496,6 +496,50 @@ print(json.dumps({'whole': [whole.sent, whole.lost], 'cut': [cut.sent, cut.lost,
     assert 10 < seen["cut"][1] < seen["cut"][0] and seen["cut"][2] > 0.25
 
 
+@root
+def test_the_prompt_plugs_what_the_api_promised() -> None:
+    seen = played(
+        "one_hypervisor",
+        """
+import cli, io
+from api import ApiError
+one = hypervisors[0]
+make_bridge(one)
+port = {'id': str(uuid.uuid4()), 'mac_address': '02:00:00:00:00:05', 'network_id': 'n',
+        'fixed_ips': [{'subnet_id': 's', 'ip_address': '10.0.0.5'}]}
+rows = {'n': {'mtu': 1400}, 's': {'cidr': '10.0.0.0/24'}}
+class Promised:
+    def find(self, kind, name):
+        return [port] if name == 'web' else []
+    def get(self, kind, id):
+        if id not in rows:
+            raise ApiError(404, 'PortNotFound', 'no port ' + id)
+        return rows[id]
+cli.LabCLI.admin = lambda self: Promised()
+script = '/tmp/script'
+open(script, 'w').write('plug\\nplug vm1 hv9 web\\nplug vm1 hv1 db\\nplug vm1 hv1 web\\n')
+from mininet.log import lg
+said = io.StringIO()
+lg.handlers[0].stream = said
+prompt = cli.LabCLI(network, script=script)
+guest = network['vm1'].cmd('ip addr show eth0')
+prompt.onecmd('unplug vm1')
+left = one.vsctl('list-ports', 'br-int').split()
+print(json.dumps(dict(said=said.getvalue(), guest=guest, left=left, there='vm1' in network)))
+""",
+    )
+    usage, *rest = seen["said"].splitlines()[-5:]
+    assert usage.startswith("usage: plug GUEST HYPERVISOR PORT")
+    assert rest == [
+        "there is no hv9 here",
+        "404 PortNotFound: no port db",
+        "vm1 at hv1: 10.0.0.5/24",
+        "vm1 is gone",
+    ]
+    assert all(part in seen["guest"] for part in ("mtu 1400", "02:00:00:00:00:05", "10.0.0.5/24"))
+    assert seen["left"] == ["tun"] and not seen["there"]
+
+
 # Controllers
 
 
