@@ -17,7 +17,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,19 +110,21 @@ def check(suite: Suite) -> Result:
 
 def collect(suite: Suite, arguments: Sequence[str]) -> Result:
     """Run a suite made of pytest's folders."""
-    missing = [folder for folder in suite.folders if not holds_tests(ROOT / folder)]
-    if missing:
-        return Result(suite, 0, 0, (), 0.0, tuple(f"missing: {folder}" for folder in missing))
+    present = [folder for folder in suite.folders if holds_tests(ROOT / folder)]
+    missing = [f"missing: {folder}" for folder in suite.folders if folder not in present]
+    if not present:
+        return Result(suite, 0, 0, (), 0.0, tuple(missing))
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(dir=ROOT / ".venv", prefix="report-") as folder:
         report = Path(folder, "report.xml")
         status = run_within(
             (*(SANDBOX if suite.sandboxed else ()), sys.executable, "-m", "pytest",
-             f"--junitxml={report}", *suite.folders, *arguments),
+             f"--junitxml={report}", *present, *arguments),
             suite.budget,
         )
         seconds = time.monotonic() - begun
-        return judge(suite, status, report.read_bytes() if report.exists() else None, seconds)
+        result = judge(suite, status, report.read_bytes() if report.exists() else None, seconds)
+        return replace(result, faults=(*missing, *result.faults))
 
 
 def holds_tests(folder: Path) -> bool:

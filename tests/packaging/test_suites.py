@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import suites
 from tests.suites import SUITES, Suite, judge, main, run_within, table
 
 SUITE = Suite("unit", 60, ("tests/unit",))
@@ -70,3 +71,15 @@ def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_budgets_leave_time_for_setting_up() -> None:
     assert sum(suite.budget for suite in SUITES) <= 18 * 60
+
+
+def test_a_missing_folder_fails_and_the_others_still_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "test_it.py").write_text("def test_it():\n    pass\n")
+    monkeypatch.setattr(suites, "ROOT", tmp_path)
+    result = suites.collect(Suite("both", 60, ("here", "gone")), ())
+    assert (result.tests, result.passed, result.faults) == (1, 1, ("missing: gone",))
+    assert suites.collect(Suite("none", 60, ("gone",)), ()).faults == ("missing: gone",)
