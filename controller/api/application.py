@@ -69,7 +69,7 @@ class Application:
         except Fault as refusal:
             reply = self._refusal(refusal, door, environ)
         except Exception:
-            _LOG.exception("%s: %s %s failed", request_id, method, environ.get("PATH_INFO"))
+            _LOG.exception("%s: %r %r failed", request_id, method, environ.get("PATH_INFO"))
             reply = self._refusal(fault("HTTPInternalServerError", request=request_id), door,
                                   environ)
         self._answered.labels(route.pattern if route is not None else "unknown",

@@ -14,7 +14,7 @@ from controller.api.attributes import (
     Actor, Attribute, Reader, Resource, Values, View, Write, constant, contains, field)
 from controller.api.faults import fault, invalid, some
 from controller.api.standard import HISTORY, IDENTITY, project_of
-from controller.api.values import FLAG, MTU, NETWORK_TYPE, NULL, SEGMENT
+from controller.api.values import FLAG, MTU, NETWORK_TYPE, NOT_EXTERNAL, NULL, SEGMENT
 from controller.model.overlay import largest_mtu
 from controller.model.resources import Chassis, Network, Port, Subnet
 from controller.model.snapshot import Snapshot
@@ -76,6 +76,7 @@ def _mtu(write: Write, network_type: str, wanted: int) -> int:
 
 def update(write: Write, row: Network, values: Values) -> Network:
     """The network with new values."""
+    values = {name: value for name, value in values.items() if name != "router:external"}
     if "mtu" in values:
         values = values | {"mtu": _mtu(write, row.network_type, values["mtu"])}
     if row.shared and not values.get("shared", True):
@@ -154,7 +155,8 @@ NETWORKS: Resource[Network] = Resource(
         Attribute(name="mtu", type=MTU, flags="CUFS", default=0, show=field("mtu")),
         Attribute(name="port_security_enabled", type=FLAG, flags="CUFS", default=True,
                   show=field("port_security_enabled")),
-        Attribute(name="router:external", flags="F", show=constant(False)),
+        Attribute(name="router:external", type=NOT_EXTERNAL, flags="CUF", default=False,
+                  show=constant(False)),
         Attribute(name="provider:network_type", type=NETWORK_TYPE, flags="CFS",
                   show=field("network_type"), admin_writes=True, admin_reads=True),
         Attribute(name="provider:physical_network", type=NULL, flags="CF", default=None,

@@ -19,7 +19,7 @@ from controller.api.faults import fault, forbidden
 from controller.api.networks import seen
 from controller.api.standard import HISTORY, IDENTITY, project_of
 from controller.api.values import (
-    FIXED_IPS, FLAG, MAC, NO_GROUPS, PROFILE, TEXT, UUID, VNIC_TYPE)
+    FIXED_IPS, FLAG, MAC, NO_GROUPS, OR_NULL_TEXT, PROFILE, UUID, VNIC_TYPE)
 from controller.model.resources import Binding, Chassis, Mac, Network, Port
 from controller.model.snapshot import Snapshot
 
@@ -173,15 +173,15 @@ PORTS: Resource[Port] = Resource(
         Attribute(name="mac_address", type=MAC, flags="CUFS", show=field("mac")),
         Attribute(name="fixed_ips", type=FIXED_IPS, flags="CUF", show=_fixed_ips,
                   matches=_match_fixed_ips),
-        Attribute(name="device_id", type=TEXT, flags="CUFS", default="", show=field("device_id"),
-                  bucket="device"),
-        Attribute(name="device_owner", type=TEXT, flags="CUFS", default="",
+        Attribute(name="device_id", type=OR_NULL_TEXT, flags="CUFS", default="",
+                  show=field("device_id"), bucket="device"),
+        Attribute(name="device_owner", type=OR_NULL_TEXT, flags="CUFS", default="",
                   show=field("device_owner")),
         Attribute(name="security_groups", type=NO_GROUPS, flags="CUF", default=(),
                   show=constant([]), matches=contains),
         Attribute(name="port_security_enabled", type=FLAG, flags="CUFS",
                   show=field("port_security_enabled")),
-        Attribute(name="binding:host_id", type=TEXT, flags="CUFS", default="", show=_host,
+        Attribute(name="binding:host_id", type=OR_NULL_TEXT, flags="CUFS", default="", show=_host,
                   admin_writes=True, admin_reads=True),
         Attribute(name="binding:profile", type=PROFILE, flags="CU", default={},
                   show=lambda row, view: json.loads(row.profile), admin_writes=True,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from controller.api.faults import quoted
 from controller.model.addresses import parse_mac
@@ -105,14 +105,18 @@ def _no_groups(value: object) -> object:
     return []
 
 
+def _empty(value: object) -> object:
+    return "" if value is None else value
+
+
+def _not_external(value: bool) -> bool:
+    if value:
+        raise ValueError("external networks are not carried yet")
+    return value
+
+
 def _list(value: object) -> object:
     return [] if value is None else value
-
-
-def _unique(value: list[Any]) -> list[Any]:
-    if len(set(value)) < len(value):
-        raise ValueError("an item appears twice")
-    return value
 
 
 class FixedIpRequest(BaseModel):
@@ -149,7 +153,9 @@ PROJECT_NAME = _adapter(Annotated[str, Field(min_length=1, max_length=64)])
 LONG_TEXT = _adapter(Annotated[str, Field(max_length=65535)])
 OPTIONAL_LONG_TEXT = _adapter(Annotated[str, Field(max_length=65535)] | None)
 PASSWORD = _adapter(Annotated[str, Field(min_length=1, max_length=4096)])
+OR_NULL_TEXT = _adapter(Annotated[str, Field(max_length=255), BeforeValidator(_empty)])
 FLAG = _adapter(bool)
+NOT_EXTERNAL = _adapter(Annotated[bool, AfterValidator(_not_external)])
 UUID = _adapter(Annotated[str, _parsed(_uuid)])
 ANY_ID = _adapter(Annotated[str, Field(min_length=1, max_length=64)])
 OPTIONAL_ID = _adapter(Annotated[str, Field(min_length=1, max_length=64)] | None)

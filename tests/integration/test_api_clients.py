@@ -229,7 +229,7 @@ def test_the_openstack_command(served: Served, shell: Callable[..., Shell]) -> N
     assert [(each["Role"], each["Project"]) for each in given] == [("member", "red@Default")]
 
     network = openstack("network", "create", "--project", "red", "--provider-network-type",
-                        "geneve", "--provider-segment", "4242", "--mtu", "1400", "n1")
+                        "geneve", "--provider-segment", "4242", "--mtu", "1400", "--internal", "n1")
     assert network["project_id"] == project
     assert (network["provider:segmentation_id"], network["mtu"]) == (4242, 1400)
     subnet = openstack("subnet", "create", "--project", "red", "--network", "n1",
@@ -254,6 +254,8 @@ def test_the_openstack_command(served: Served, shell: Callable[..., Shell]) -> N
     listed = openstack("port", "list", "--network", "n1", "--long")
     assert [(each["Name"], each["Status"]) for each in listed] == [("p2", "DOWN")]
     openstack("port", "set", "--disable-port-security", "p2")
+    openstack("port", "unset", "--host", "--device", "--device-owner", "p2")
+    assert openstack("port", "show", "p2")["binding_host_id"] == ""
     openstack("subnet", "set", "--name", "s2", "--no-dhcp", "--gateway", "10.0.0.2", "s1")
     assert openstack("subnet", "show", "s2")["gateway_ip"] == "10.0.0.2"
     openstack("network", "set", "--name", "n2", "--share", "n1")

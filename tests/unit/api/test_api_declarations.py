@@ -30,7 +30,8 @@ RIGHT: dict[str, object] = {
     "host_routes": [{"destination": "10.1.0.0/16", "nexthop": "10.9.0.5"}],
     "mac_address": "fa:16:3e:01:02:03", "fixed_ips": [], "device_id": "machine",
     "device_owner": "compute:one", "security_groups": [], "binding:host_id": "hv1",
-    "binding:profile": {"key": "value"}, "binding:vnic_type": "normal",
+    "binding:profile": {"key": "value"}, "router:external": False,
+    "binding:vnic_type": "normal",
 }
 """A value for each attribute that may be given, other than its default where there is one."""
 
@@ -54,7 +55,7 @@ WRONG: dict[str, list[object]] = {
     "device_id": [5, "x" * 256], "device_owner": [5, "x" * 256],
     "security_groups": [["default"], "x", 5],
     "binding:host_id": [5, "x" * 256], "binding:profile": ["x", [], {"a": "x" * 5000}],
-    "binding:vnic_type": ["direct", 5],
+    "binding:vnic_type": ["direct", 5], "router:external": [True, "x", None],
 }
 
 

@@ -167,6 +167,13 @@ def test_a_requested_host_is_shown_as_asked(cloud: Cloud, network: str) -> None:
     assert (shown["binding:host_id"], shown["binding:vif_type"]) == ("hv2", "unbound")
 
 
+def test_null_takes_back(cloud: Cloud, network: str) -> None:
+    names = ("binding:host_id", "device_id", "device_owner")
+    made = port(cloud, network, **{name: "something" for name in names}).json["port"]
+    shown = cloud.admin.put(f"/v2.0/ports/{made['id']}", {"port": dict.fromkeys(names)}).json
+    assert [shown["port"][name] for name in names] == ["", "", ""]
+
+
 def test_port_security_comes_from_the_network(cloud: Cloud) -> None:
     open_network = cloud.admin.post("/v2.0/networks", {
         "network": {"port_security_enabled": False}}).json["network"]["id"]
