@@ -6,7 +6,7 @@ the caller's transaction, so two callers never get the same address.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from ipaddress import IPv4Address
 
 from controller.api.faults import fault
@@ -78,7 +78,7 @@ def _open(draft: Transaction, network: Network, subnets: Sequence[Subnet],
 
 
 def _any(draft: Transaction, network: Network, subnets: Sequence[Subnet],
-         given: set[FixedIp] = frozenset()) -> FixedIp:  # type: ignore[assignment]
+         given: Set[FixedIp] = frozenset()) -> FixedIp:
     for subnet in subnets:
         address = _next(draft, subnet, given)
         if address is not None:
@@ -94,7 +94,7 @@ def _from(draft: Transaction, network: Network, subnet: Subnet, given: set[Fixed
     return FixedIp(subnet.id, address)
 
 
-def _next(draft: Transaction, subnet: Subnet, given: set[FixedIp]) -> IPv4Address | None:
+def _next(draft: Transaction, subnet: Subnet, given: Set[FixedIp]) -> IPv4Address | None:
     def taken(address: IPv4Address) -> bool:
         return (FixedIp(subnet.id, address) in given
                 or draft.count(Port, "address", subnet.id, address) > 0)
