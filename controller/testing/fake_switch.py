@@ -118,6 +118,7 @@ class _Table:
 
     def look_up(self, packet: Mapping[str, int]) -> Rule | None:
         found: Rule | None = None
+        clash: Rule | None = None
         for (priority, masks), rules in self.shapes.items():
             if found is not None and priority < found.priority:
                 continue
@@ -126,11 +127,14 @@ class _Table:
             rule = rules.get(tuple(packet[carrier] & mask for carrier, mask in masks))
             if rule is None:
                 continue
-            if found is not None and priority == found.priority and found.actions != rule.actions:
-                raise SwitchError(f"{table_name(rule.table)}: a packet meets two rules of one "
-                                  f"priority: {match_text(found.match)} and "
-                                  f"{match_text(rule.match)}")
-            found = rule
+            if found is None or priority > found.priority:
+                found, clash = rule, None
+            elif found.actions != rule.actions:
+                clash = rule
+        if found is not None and clash is not None:
+            raise SwitchError(f"{table_name(found.table)}: a packet meets two rules of one "
+                              f"priority: {match_text(found.match)} and "
+                              f"{match_text(clash.match)}")
         return found
 
 

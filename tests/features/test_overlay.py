@@ -10,8 +10,7 @@ from controller.testing.packets import BROADCAST, udp
 from controller.testing.site import FIRST_TUNNEL_PORT, Site
 from tests.features.conftest import Scene, tenant
 
-PORT_OF = {name: FIRST_TUNNEL_PORT + number for number, name in enumerate(("vxlan", "geneve",
-                                                                            "gre"))}
+PORT_OF = {name: FIRST_TUNNEL_PORT + at for at, name in enumerate(("vxlan", "geneve", "gre"))}
 
 
 def _used(site: Site, fabric: FakeFabric, network_type: str, here: tuple[str, ...],
