@@ -10,6 +10,7 @@ interval, is answered by asking again; what differs from what we put there is a 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -28,7 +29,10 @@ from controller.southbound.warmth import FRAME, warming
 LOG = logging.getLogger("tenet.switch")
 
 RETRIES = 32
-"""Refused items that one round sets aside before it gives up until the next change."""
+"""Refusals after which a round goes on in pieces, so that each refusal costs one small bundle
+instead of one with all that is to be changed."""
+
+PIECE = 64
 
 PAUSE = 0.25
 """Seconds between two dumps at least, however often others change the switch."""
@@ -46,7 +50,7 @@ class Switch:
         self.chassis, self.connection = chassis, connection
         self.installed: dict[Key, Installed] = {}
         self.refused: dict[Key, tuple[Item, str]] = {}
-        self._refused_before: dict[Key, tuple[Item, str]] = {}
+        self._aside: dict[Key, tuple[Item, str]] = {}
         self.realised = -1
         self.sent = 0
         self.repaired = 0
@@ -118,16 +122,18 @@ class Switch:
                 return
             self._compare(held)
             self.installed = held
-            # What was refused is tried again: the reason may be gone.
-            self._refused_before, self.refused = self.refused, {}
+            # What was refused is tried again: the reason may be gone. Until that is known, it
+            # counts as refused.
+            self._aside = {}
             self._all = True
         revision = self._engine.revision
         keys: Iterable[Key] | None = self._engine.linker.collect(self.chassis)
         if self._all:
             keys, self._all = None, False
         desired = self._engine.linker.tables.get(self.chassis, {})
-        for _ in range(RETRIES):
-            changes = self._plan(desired, keys)
+        for attempt in itertools.count():
+            left = self._plan(desired, keys)
+            changes = left if attempt < RETRIES else _piece(left)
             outcome = self.connection.apply(changes)
             match outcome:
                 case Lost():
@@ -135,24 +141,28 @@ class Switch:
                     return
                 case Applied():
                     self._hold(changes)
+                    if len(changes) < len(left):
+                        continue
+                    self.refused = dict(self._aside)
                     self.realised = max(self.realised, revision)
                     return
                 case Refused():
                     self._set_aside(outcome, changes)
                     if outcome.key is None:
                         break
-        # Refused as a whole, or again and again: look at what it holds before the next try.
+        # Refused as a whole: look at what it holds before the next try.
         self._audit = True
         eventlet.sleep(1.0)
 
     def _plan(self, desired: dict[Key, Item], keys: Iterable[Key] | None) -> Plan:
         changes = plan(self.installed, desired, keys)
-        if not self.refused:
+        for known in (self._aside, self.refused):
+            for key, (item, _) in list(known.items()):
+                if desired.get(key) != item:
+                    del known[key]
+        if not self._aside:
             return changes
-        for key, (item, _) in list(self.refused.items()):
-            if desired.get(key) != item:
-                del self.refused[key]
-        return Plan(tuple(item for item in changes.put if item.key not in self.refused),
+        return Plan(tuple(item for item in changes.put if item.key not in self._aside),
                     changes.delete, changes.replaced)
 
     def _hold(self, changes: Plan) -> None:
@@ -185,8 +195,9 @@ class Switch:
             self._audit = True
             LOG.warning("%s: the switch refuses to delete: %s", self.chassis, refusal.reason)
             return
-        self.refused[refusal.key] = (item, refusal.reason)
-        if self._refused_before.get(refusal.key) == (item, refusal.reason):
+        known = self.refused.get(refusal.key)
+        self._aside[refusal.key] = self.refused[refusal.key] = (item, refusal.reason)
+        if known == (item, refusal.reason):
             return
         LOG.error("%s: the switch refuses %s: %s", self.chassis, _said(item), refusal.reason)
 
@@ -203,6 +214,13 @@ class Switch:
             self.repaired += count
             LOG.warning("%s: repaired: somebody removed %d, changed %d and added %d rules or "
                         "groups", self.chassis, len(lost), len(changed), len(added))
+
+
+def _piece(changes: Plan) -> Plan:
+    """The first part of a plan; what is deleted goes with the last one."""
+    if len(changes.put) <= PIECE:
+        return changes
+    return Plan(changes.put[:PIECE], (), changes.replaced)
 
 
 def _said(item: Item) -> str:

@@ -155,6 +155,28 @@ def test_a_refused_rule_makes_its_port_error_and_holds_nobody_up(world: World) -
     assert world.status.port_status(bad.id) == ("ACTIVE", "")
 
 
+def test_many_refused_rules_hold_nobody_up_and_stay_refused_while_tried_again(world: World) -> None:
+    connection, port, red = plugged(world)
+    bad = [world.site.port(red, f"bad{number}", 10 + number) for number in range(40)]
+    keys = {(DELIVER.id, 300, ((("reg15", one.key, 0xFFFFFFFF)),)) for one in bad}
+    connection.refuses = lambda asked: asked in keys
+    for one in bad:
+        world.site.plug(one, "hv1")
+    world.settle()
+    assert {world.status.port_status(one.id)[0] for one in bad} == {"ERROR"}
+    assert world.status.port_status(port.id) == ("ACTIVE", "")
+    seen = set()
+
+    def refuses(asked: object) -> bool:
+        seen.update(world.status.port_status(one.id)[0] for one in bad)
+        return asked in keys
+
+    connection.refuses = refuses
+    world.status.connected["hv1"].audit()
+    world.settle()
+    assert seen == {"ERROR"}
+
+
 def test_damage_is_repaired_and_counted(world: World) -> None:
     connection, _, _ = plugged(world)
     wanted = dict(connection.held)
