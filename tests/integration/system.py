@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import socket
+import struct
 import sys
 import time
 from collections import Counter
@@ -29,7 +30,8 @@ from mininet.net import Mininet  # noqa: E402
 from nodes import CommandFailed, VirtualMachine, ip, run  # noqa: E402
 from tenet_controller import TenetController  # noqa: E402
 from witness import (  # noqa: E402
-    Eyewitness, Loss, Pair, Probe, answered, deliveries, drain, in_network_namespace,
+    UDP_PORT, Eyewitness, Loss, Pair, Probe, answered, checksum, deliveries, drain,
+    in_network_namespace, received,
 )
 
 CIDR = "10.0.0.0/24"
@@ -383,13 +385,46 @@ def is_arp(frame: bytes) -> bool:
     return frame[12:14] == b"\x08\x06"
 
 
+def octets(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def ethernet(source: str, target: str, kind: int, payload: bytes) -> bytes:
+    return (octets(target) + octets(source) + kind.to_bytes(2, "big") + payload).ljust(60, b"\0")
+
+
+def udp(source: str, target: str, mark: bytes, port: int = UDP_PORT) -> bytes:
+    """A datagram with its IPv4 header, to a port on which guests listen: else they would complain
+    by ICMP, quoting the mark."""
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(mark), 1, 0, 64, 17, 0,
+                         socket.inet_aton(source), socket.inet_aton(target))
+    header = header[:10] + checksum(header).to_bytes(2, "big") + header[12:]
+    return header + struct.pack("!HHHH", port, port, 8 + len(mark), 0) + mark
+
+
+def arp(operation: int, sender: str, sender_mac: str, target: str, mark: bytes = b"") -> bytes:
+    return (struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + octets(sender_mac)
+            + socket.inet_aton(sender) + bytes(6) + socket.inet_aton(target) + mark)
+
+
 def send(witness: Eyewitness, frame: bytes) -> None:
     """A frame out of a guest's eth0, as it is."""
     witness.frames.sendto(frame, ("eth0", 0))
 
 
+def receivers(cloud: Cloud, mark: bytes) -> list[str]:
+    """Which guests received a frame with this mark, once for each copy."""
+    found = []
+    for vm, witness in cloud.witnesses.items():
+        for frame, where in received(witness.frames):
+            if mark in frame and where[2] != socket.PACKET_OUTGOING:  # type: ignore[comparison-overlap]
+                found.append(str(vm))
+    return sorted(found)
+
+
 __all__ = [
-    "Api", "ApiError", "Cloud", "CommandFailed", "EVERYBODY", "Eyewitness", "Hypervisor", "Lab", "Machine",
-    "NOBODY", "Pair", "ROOT", "Tenant", "Tunnelled", "Wire", "drain", "eventually", "ip", "is_arp", "losers", "rules",
-    "run", "send", "settled",
+    "EVERYBODY", "NOBODY", "ROOT", "Api", "ApiError", "Cloud", "CommandFailed", "Eyewitness",
+    "Hypervisor", "Lab", "Loss", "Machine", "Pair", "Tenant", "Tunnelled", "Wire", "arp", "drain",
+    "ethernet", "eventually", "in_network_namespace", "ip", "is_arp", "losers", "octets",
+    "receivers", "rules", "run", "send", "settled", "udp",
 ]
