@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from controller.packets.ethernet import BROADCAST, Ethernet, build
 from controller.pipeline.actions import Action, Actions, Load, Output, load
 from controller.pipeline.fields import TUNNEL_DESTINATION, TUNNEL_ID
 from controller.pipeline.layout import LOCATE
 from controller.pipeline.rule import Installed, Rule
 
-FRAME = bytes.fromhex("ffffffffffff" "020000000000" "88b5") + bytes(46)
+FRAME = build(Ethernet(BROADCAST, 0x020000000000, 0x88B5, bytes(46)))
 """Broadcast, local experimental ethertype 1 (IEEE 802), no content."""
 
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import NamedTuple
 
 from controller.model.addresses import mac_number
 from controller.model.resources import Binding, Chassis, Network, Port
 from controller.model.snapshot import Snapshot
-from controller.testing.packets import (
-    ETHERTYPE_ARP, ETHERTYPE_IPV4, REPLY, REQUEST, Frame,
-)
+from controller.packets.arp import REQUEST, Arp, answer
+from controller.packets.ethernet import ARP, IPV4
+from controller.testing.packets import Frame
 
 
 class Delivery(NamedTuple):
@@ -68,9 +69,9 @@ def may_send(port: Port, frame: Frame) -> bool:
     own = addresses(port)
     if frame.eth_src != mac_number(port.mac):
         return False
-    if frame.eth_type == ETHERTYPE_IPV4:
+    if frame.eth_type == IPV4:
         return frame.ipv4_src in own
-    if frame.eth_type == ETHERTYPE_ARP:
+    if frame.eth_type == ARP:
         return (frame.arp_sha == mac_number(port.mac) and bool(own)
                 and frame.arp_spa in own | {0})
     return False
@@ -122,6 +123,13 @@ def tunnel_types(chassis: Chassis) -> set[str]:
 
 def arp_answer(request: Frame, holder: Port) -> Frame:
     """The reply that the holder of the address would give."""
+    assert request.arp_op is not None
+    assert request.arp_sha is not None and request.arp_spa is not None
+    assert request.arp_tha is not None and request.arp_tpa is not None
     mac = mac_number(holder.mac)
-    return replace(request, eth_src=mac, eth_dst=request.eth_src, arp_op=REPLY, arp_sha=mac,
-                   arp_spa=request.arp_tpa, arp_tha=request.arp_sha, arp_tpa=request.arp_spa)
+    reply = answer(Arp(request.arp_op, request.arp_sha, IPv4Address(request.arp_spa),
+                       request.arp_tha, IPv4Address(request.arp_tpa)), mac)
+    assert reply is not None
+    return replace(request, eth_src=mac, eth_dst=request.eth_src, arp_op=reply.operation,
+                   arp_sha=reply.sender_mac, arp_spa=int(reply.sender_ip),
+                   arp_tha=reply.target_mac, arp_tpa=int(reply.target_ip))

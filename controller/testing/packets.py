@@ -14,16 +14,21 @@ from ipaddress import IPv4Address
 
 from controller.model.addresses import mac_number, mac_of
 from controller.model.resources import Mac
+from controller.packets import arp as arp_codec
+from controller.packets import ethernet as ethernet_codec
+from controller.packets import icmp as icmp_codec
+from controller.packets import ipv4 as ipv4_codec
+from controller.packets.arp import REPLY, REQUEST, Arp
+from controller.packets.ethernet import ARP as ETHERTYPE_ARP
+from controller.packets.ethernet import IPV4 as ETHERTYPE_IPV4
+from controller.packets.ethernet import Ethernet
+from controller.packets.icmp import ECHO_REQUEST, Icmp
+from controller.packets.ipv4 import ICMP, UDP, Ipv4
 
 BROADCAST = Mac("ff:ff:ff:ff:ff:ff")
-ETHERTYPE_IPV4 = 0x0800
-ETHERTYPE_ARP = 0x0806
 ETHERTYPE_IPV6 = 0x86DD
-ETHERTYPE_VLAN = 0x8100
 TAGGED = 0x1000
 """The bit of `vlan_vid` that says "has an 802.1Q tag" (OFPVID_PRESENT)."""
-ICMP, UDP = 1, 17
-REQUEST, REPLY = 1, 2
 ANYWHERE = IPv4Address(0)
 
 
@@ -56,25 +61,20 @@ class Frame:
         return replace(self, **known)  # type: ignore[arg-type]
 
     def to_bytes(self) -> bytes:
-        """The frame on the wire, without padding and checksum."""
-        tag = b""
-        if self.vlan_vid & TAGGED:
-            tag = ETHERTYPE_VLAN.to_bytes(2, "big") + (self.vlan_vid & 0xFFF).to_bytes(2, "big")
-        return (self.eth_dst.to_bytes(6, "big") + self.eth_src.to_bytes(6, "big") + tag
-                + self.eth_type.to_bytes(2, "big") + self._body())
+        """The frame on the wire, without padding."""
+        tag = self.vlan_vid & 0xFFF if self.vlan_vid & TAGGED else None
+        return ethernet_codec.build(Ethernet(self.eth_dst, self.eth_src, self.eth_type,
+                                             self._body(), tag))
 
     def _body(self) -> bytes:
         if self.arp_op is not None:
             assert self.arp_sha is not None and self.arp_spa is not None
             assert self.arp_tha is not None and self.arp_tpa is not None
-            return (bytes.fromhex("000108000604") + self.arp_op.to_bytes(2, "big")
-                    + self.arp_sha.to_bytes(6, "big") + self.arp_spa.to_bytes(4, "big")
-                    + self.arp_tha.to_bytes(6, "big") + self.arp_tpa.to_bytes(4, "big"))
+            return arp_codec.build(Arp(self.arp_op, self.arp_sha, IPv4Address(self.arp_spa),
+                                       self.arp_tha, IPv4Address(self.arp_tpa)))
         if self.ipv4_src is not None and self.ipv4_dst is not None:
-            head = (b"\x45\x00" + (20 + len(self.payload)).to_bytes(2, "big") + bytes(4) + b"\x40"
-                    + bytes([self.ip_proto or 0]) + bytes(2)
-                    + self.ipv4_src.to_bytes(4, "big") + self.ipv4_dst.to_bytes(4, "big"))
-            return (head[:10] + checksum(head).to_bytes(2, "big") + head[12:]) + self.payload
+            return ipv4_codec.build(Ipv4(IPv4Address(self.ipv4_src), IPv4Address(self.ipv4_dst),
+                                         self.ip_proto or 0, self.payload))
         return self.payload
 
     def __str__(self) -> str:
@@ -98,15 +98,6 @@ CARRIERS: tuple[str, ...] = tuple(
 """The carriers that travel with a frame."""
 
 
-def checksum(octets: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    octets += b"\0" * (len(octets) % 2)
-    total = sum(int.from_bytes(octets[at:at + 2], "big") for at in range(0, len(octets), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def ethernet(src: Mac, dst: Mac, eth_type: int, payload: bytes = bytes(46)) -> Frame:
     """A frame of any other ethertype."""
     return Frame(mac_number(src), mac_number(dst), eth_type, payload=payload)
@@ -127,10 +118,9 @@ def udp(src: Mac, dst: Mac, ip_src: IPv4Address, ip_dst: IPv4Address, port: int 
 
 def echo(src: Mac, dst: Mac, ip_src: IPv4Address, ip_dst: IPv4Address) -> Frame:
     """An ICMP echo request."""
-    head = b"\x08\x00\x00\x00\x00\x01\x00\x01"
-    head = head[:2] + checksum(head).to_bytes(2, "big") + head[4:]
+    request = icmp_codec.build(Icmp(ECHO_REQUEST, 0, 0x00010001, b""))
     return Frame(mac_number(src), mac_number(dst), ETHERTYPE_IPV4, ip_proto=ICMP,
-                 ipv4_src=int(ip_src), ipv4_dst=int(ip_dst), payload=head)
+                 ipv4_src=int(ip_src), ipv4_dst=int(ip_dst), payload=request)
 
 
 def arp(operation: int, src: Mac, dst: Mac, sender: tuple[Mac, IPv4Address],

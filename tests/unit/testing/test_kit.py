@@ -21,8 +21,9 @@ from controller.pipeline.rule import Bucket, Group, Item, Meter, Rule
 from controller.pipeline.table import Priority
 from controller.reconciliation.differ import Plan, plan
 from controller.testing.fake_switch import FakeSwitch, Sent, SwitchError, Tunnel
+from controller.packets.ipv4 import checksum
 from controller.testing.packets import (
-    BROADCAST, arp_request, checksum, echo, ethernet, tagged, udp,
+    BROADCAST, arp_request, echo, ethernet, tagged, udp,
 )
 
 WHY = Purpose(5, 1, "a test", owner="port")
