@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import eventlet
+import eventlet.semaphore
 import eventlet.wsgi
 from eventlet import tpool
 
@@ -33,6 +35,14 @@ PATIENCE = 60.0
 """Seconds that a client may keep its connection without a byte moving."""
 
 CONNECTIONS = 2048
+_HASHING = eventlet.semaphore.Semaphore(1)
+T = TypeVar("T")
+
+
+def _one_at_a_time(function: Callable[..., T], *arguments: str) -> T:
+    # A hash takes 64 MiB and a core for a while: a flood of logins gets no more than that.
+    with _HASHING:
+        return cast(T, tpool.execute(function, *arguments))
 
 
 class ApiServer:
@@ -46,8 +56,8 @@ class ApiServer:
         surroundings = Surroundings(
             clock=lambda: datetime.now(UTC), new_id=lambda: str(uuid.uuid4()),
             random_bytes=os.urandom,
-            hash_password=lambda password: tpool.execute(hash_password, password),
-            verify_password=lambda password, encoded: tpool.execute(
+            hash_password=lambda password: _one_at_a_time(hash_password, password),
+            verify_password=lambda password, encoded: _one_at_a_time(
                 verify_password, password, encoded),
             missing=lambda: [] if fabric.ready else ["the fabric has not started"])
         first_start(fabric.store, api_settings, surroundings, folder)
