@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 from bench.laboratory import Guest
-from hypervisor import INTEGRATION_BRIDGE, Hypervisor
+from hypervisor import Hypervisor
 
 Networks = Sequence[tuple[int, Sequence[Guest]]]
 
@@ -26,6 +26,16 @@ def rules(here: Hypervisor, networks: Networks, homes: Sequence[Hypervisor]) -> 
         lines += [responder(network, guest) for guest in guests]
         lines += forwarding(here, homes, tunnel, network, vni, guests)
     return "\n".join(lines) + "\n"
+
+
+def normal(here: Hypervisor, networks: Networks) -> str:
+    """A learning switch for the first network. It knows no tenants: the others may not send, and
+    nothing is learned from the tunnel port that it cannot use."""
+    others = [ofport(here, guest.interface)
+              for _, guests in networks[1:] for guest in guests if guest.home is here]
+    kept_out = [f"priority=10,in_port={port},actions=drop"
+                for port in [*others, tunnel_port(here)]]
+    return "\n".join(["priority=0,actions=NORMAL", *kept_out, ""])
 
 
 def ofport(home: Hypervisor, interface: str) -> int:
@@ -94,6 +104,3 @@ def towards(peer: Hypervisor, tunnel: int, vni: int) -> str:
     address = int(IPv4Address(peer.underlay_address))
     return (f"load:{vni}->NXM_NX_TUN_ID[],load:{address:#x}->NXM_NX_TUN_IPV4_DST[],"
             f"output:{tunnel}")
-
-
-__all__ = ["INTEGRATION_BRIDGE", "rules"]
