@@ -42,7 +42,7 @@ HOMES = {
     "red": {1: "hv1", 2: "hv2", 3: "hv3", 4: "hv1"},
     "blue": {1: "hv1", 2: "hv3", 3: "hv2", 4: "hv1"},
 }
-PACE = 0.02
+PACE = 0.1
 
 
 class Unexpected(Exception):
@@ -202,14 +202,14 @@ class Demonstration:
         mine = [pair for pair in red.pairs if guest.vm in pair]
         wait(lambda: self.host_of(guest) == "hv3" and self.count_active() == 8, 10)
         time.sleep(0.5)
-        results = probe.finish()
+        results = finished(probe)
         self.table.check("red2 moved: its port is bound on", "hv3", self.host_of(guest))
         # A userspace datapath may drop a frame or two of others as a port leaves it, whoever
         # wrote its rules; what must not happen is that others have to wait for the controller.
         quiet = max(results[pair].silence for pair in others)
-        self.table.check_below("red2 moved: longest silence of all others", 0.2, quiet)
+        self.table.check_below("red2 moved: longest silence of all others", 0.5, quiet)
         gap = max(results[pair].silence for pair in mine)
-        self.table.check_below("red2 moved: longest silence of red2", 1, gap)
+        self.table.check_below("red2 moved: longest silence of red2", 2, gap)
         print(f"    others lost {lost(results, others)} pings, red2 {lost(results, mine)}")
         self.ping_matrix(", red2 moved")
 
@@ -231,7 +231,7 @@ class Demonstration:
         not_back = lab.joining_failures(self.network)
         wait(lambda: self.count_active() == 8, 10)
         time.sleep(1)
-        results = probe.finish()
+        results = finished(probe)
         sent = sum(result.sent for result in results.values())
         self.table.check("controller killed: hypervisors that came back", 3, 3 - len(not_back))
         self.table.check(f"controller killed: lost of {sent} pings", 0, lost(results, pairs))
@@ -271,6 +271,13 @@ class Demonstration:
         wait(lambda: self.rules() == self.empty, 10)
         left = sum(len(self.empty[name] ^ rules) for name, rules in self.rules().items())
         self.table.check("all deleted: rules left over or missing", 0, left)
+
+
+def finished(probe: Probe) -> dict[Pair, Loss]:
+    results = probe.finish()
+    if probe.stall > 0.3:
+        print(f"    (a busy machine: even this program waited {probe.stall:.1f} s)")
+    return results
 
 
 def lost(results: dict[Pair, Loss], pairs: Sequence[Pair]) -> int:

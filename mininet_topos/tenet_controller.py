@@ -74,7 +74,6 @@ class TenetController(Controller):
             self.process = subprocess.Popen(
                 ["sh", "-c", 'exec "$0" --config-file "$1" apps/*', program, configuration],
                 cwd=PROJECT,
-                env={**os.environ, "PYTHONPATH": str(PROJECT)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

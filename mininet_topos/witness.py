@@ -27,6 +27,7 @@ ETH_P_ALL = 0x0003
 UDP_PORT = 4242
 ECHO_REPLY, ECHO_REQUEST = 0, 8
 PACKET_OUTGOING = 4
+SOL_RAW, ICMP_FILTER, SO_RCVBUFFORCE = 255, 1, 33
 
 _identifiers = itertools.count(os.getpid())  # one per probe: each hears only its own answers
 
@@ -62,6 +63,10 @@ class Eyewitness:
             echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
             datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        echo.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("I", ~(1 << ECHO_REPLY) & 0xFFFFFFFF))
+        for one in (echo, frames):
+            # What waits here while this process waits for a processor is not lost.
+            one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         datagrams.bind(("", UDP_PORT))
         for one in (echo, datagrams, frames):
@@ -129,8 +134,9 @@ class Loss:
 
 
 class Probe:
-    """Pings pairs of guests in the background, all at a fixed pace, and counts exactly.
+    """Pings each of some pairs of guests at a fixed pace, in the background, and counts exactly.
 
+    `stall` is how late it was itself at worst: where this process had to wait, others had to.
     It stops sending first and then waits for the last answers, so none is lost by looking away.
     """
 
@@ -141,6 +147,7 @@ class Probe:
         self.pairs = list(pairs)
         self.pace = pace
         self.results = {pair: Loss() for pair in self.pairs}
+        self.stall = 0.0
         self.identifier = next(_identifiers) & 0xFFFF
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -164,19 +171,23 @@ class Probe:
         return self.results
 
     def _work(self) -> None:
-        sequence = 0
-        following = time.monotonic()
-        while not self._stop.is_set():
-            self.send(sequence)
-            sequence += 1
-            following += self.pace
-            while (left := following - time.monotonic()) > 0:
+        """Spread the pairs over the pace: some ping is under way at every moment."""
+        gap = self.pace / len(self.pairs)
+        due = time.monotonic()
+        for number in itertools.count():
+            sequence, turn = divmod(number, len(self.pairs))
+            self.send(sequence, [self.pairs[turn]])
+            due += gap
+            while (left := due - time.monotonic()) > 0:
                 self._listen(left)
+            self.stall = max(self.stall, -left)
+            if self._stop.is_set():
+                return
 
-    def send(self, sequence: int) -> None:
-        """One ping for each pair."""
+    def send(self, sequence: int, pairs: Iterable[Pair]) -> None:
+        """One ping for each of these pairs."""
         packet = echo_request(self.identifier, sequence)
-        for source, target in self.pairs:
+        for source, target in pairs:
             self.results[source, target].sent += 1
             # No neighbour or no interface: sent in vain, hence lost.
             with suppress(OSError):
@@ -212,7 +223,7 @@ def answered(
 ) -> set[Pair]:
     """The pairs of which one ping is answered, each tried once."""
     probe = Probe(witnesses, pairs, pace=0)
-    probe.send(0)
+    probe.send(0, probe.pairs)
     probe.await_answers(patience)
     return {pair for pair, result in probe.results.items() if not result.lost}
 
