@@ -260,6 +260,7 @@ def test_a_cookie_explains_itself(world: World, features: tuple[Feature, ...]) -
     known = told["a known MAC leads to its port"]
     assert (known["feature"], known["resource"]["id"]) == ("l2_forwarding", port.id)
     assert "apps/l2_forwarding.py:" in known["source"][0]
-    assert explain(0x5405000100000000 | 12345, features, snapshot)["resource"] is None  # type: ignore[index]
+    gone = explain(0x5405000100000000 | 12345, features, snapshot)
+    assert gone is not None and gone["resource"] is None
     for cookie in (0, 1 << 60, 0x54FF000100000001, 0x5405FFFF00000001):
         assert explain(cookie, features, snapshot) is None
