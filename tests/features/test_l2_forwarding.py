@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.model.resources import Mac
+from controller.store import numbers
+from controller.store.numbers import PoolExhausted
 from controller.testing.packets import BROADCAST, ETHERTYPE_IPV6, ethernet, tagged, udp
 from tests.features.conftest import Scene, tenant
 
@@ -108,16 +110,18 @@ def test_the_interface_may_come_before_the_port(scene: Scene) -> None:
     assert scene.fabric.send(red.web1, to=late).reaches(late)
 
 
-def test_a_number_is_not_reused_while_a_switch_that_knows_it_is_away(scene: Scene) -> None:
+def test_a_number_is_not_reused_while_a_switch_that_knows_it_is_away(
+        scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the absent switch would go on sending red's frames into the network that follows."""
     site, fabric, red = scene.site, scene.fabric, scene.red
+    for pool in ("network", "segment"):
+        monkeypatch.setitem(numbers.POOLS, pool, 2)
+    frame = udp(red.web1.mac, BROADCAST, *[red.web1.fixed_ips[0].ip_address] * 2)
     fabric.disconnect("hv1")
     site.delete(red.web1, red.log1, red.db1, red.nas1, red.network)
-    used = (red.network.key, red.network.segmentation_id)
-    green = site.network("green")
-    assert green.key != used[0] and green.segmentation_id != used[1]
-    twin = site.port(green, "db1", 13)
-    site.plug(twin, scene.hypervisors[1])
-    stale = fabric.send_from("hv1", 1, udp(
-        red.web1.mac, BROADCAST, *[red.web1.fixed_ips[0].ip_address] * 2))
-    assert twin.id not in [delivery.port for delivery in stale.deliveries]
+    assert fabric.send_from("hv1", 1, frame).tunnels, "the absent switch still sends"
+    with pytest.raises(PoolExhausted):
+        site.network("green")
+    fabric.reconnect("hv1")
+    assert fabric.send_from("hv1", 1, frame).reaches_nobody
+    assert site.network("green").key == red.network.key

@@ -48,3 +48,13 @@ def test_without_port_security_anything_untagged_passes_inside_the_network(scene
     frame = ethernet(scene.red.db1.mac, lax.db1.mac, ETHERTYPE_IPV6)
     assert scene.fabric.send(lax.web1, frame).reaches(lax.db1)
     assert not scene.fabric.send(lax.web1, frame).reaches(scene.red.db1)
+
+
+def test_a_port_without_addresses_speaks_neither_ip_nor_arp(scene: Scene) -> None:
+    mute = scene.site.port(scene.red.network, "mute")
+    scene.site.plug(mute, scene.hypervisors[0])
+    there = scene.red.db1.fixed_ips[0].ip_address
+    for own in (ANYWHERE, there, IPv4Address("10.0.0.50")):
+        assert scene.fabric.send(mute, arp_request(mute.mac, own, there)).reaches_nobody
+        assert scene.fabric.send(mute, udp(mute.mac, BROADCAST, own, there)).reaches_nobody
+    assert mute.id in {delivery.port for delivery in scene.fabric.flood(scene.red.web1).deliveries}
