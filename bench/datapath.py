@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bench.laboratory import Guest
-from hypervisor import INTEGRATION_BRIDGE, Hypervisor
+if TYPE_CHECKING:
+    from bench.laboratory import Guest
+    from hypervisor import Hypervisor
 
 
 GUEST = "=fa:16:3e:"
@@ -73,6 +75,6 @@ def trace(source: Guest, target: Guest) -> int:
     packet = (f"in_port={port},tcp,dl_src={source.mac},dl_dst={target.mac},"
               f"nw_src={source.address},nw_dst={target.address},nw_ttl=64,tcp_src=4000,"
               "tcp_dst=5001")
-    said = home.appctl("ofproto/trace", INTEGRATION_BRIDGE, packet)
+    said = home.appctl("ofproto/trace", "br-int", packet)
     actions = re.findall(r"^Datapath actions: (.*)$", said, re.MULTILINE)
     return sum(count_actions(one) for one in actions)

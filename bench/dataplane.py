@@ -48,8 +48,8 @@ def run(section: Section) -> None:
         "Two tenants with the same addresses on two hypervisors (a third one for first pings). "
         "The hand-written rules (bench/handwritten.py, four tables) check source MAC and IP, "
         "answer ARP, keep networks apart, and send a known MAC to its port or through the tunnel; "
-        "NORMAL is a learning switch with a plain vxlan port to the peer; it checks nothing, so the "
-        "second tenant is kept out of its turns. All three take turns on the same br-int and "
+        "NORMAL is a learning switch with a plain vxlan port to the peer; it checks nothing, so "
+        "the second tenant is kept out of its turns. All three take turns on the same br-int and "
         "guests, with the controller stopped.")
     with laboratory("dataplane") as lab:
         for one in lab.hypervisors:
