@@ -101,27 +101,35 @@ class Linker:
                       key=lambda unit: (unit.feature, unit.kind.__name__, unit.id))
 
     def _place(self, unit: Unit, scope: Scope, key: Key, item: Item | None) -> None:
-        items = self._scopes.setdefault(scope, {})
-        others = tuple(entry for entry in items.get(key, ()) if entry[0] != unit)
-        entry = others if item is None else (*others, (unit, item))
+        items = self._scopes.get(scope)
+        if items is None:
+            items = self._scopes[scope] = {}
+        held = items.get(key, ())
+        others = tuple([pair for pair in held if pair[0] != unit]) if held else ()
+        entry: Entry = others if item is None else (*others, (unit, item))
         if entry:
             items[key] = entry
         else:
             items.pop(key, None)
             if not items:
                 del self._scopes[scope]
-        self._judge_conflict(scope, key, entry)
+        if len(held) > 1 or len(entry) > 1:
+            self._judge_conflict(scope, key, entry)
         for chassis in self._members.get(scope, ()):
             self._settle(chassis, key, scope)
 
     def _settle(self, chassis: str, key: Key, scope: Scope) -> None:
         """Recompute one place of one chassis after `scope` changed there."""
-        table = self.tables.setdefault(chassis, {})
-        entry = self._scopes.get(scope, {}).get(key, ())
-        here = entry if scope in self._scopes_of.get(chassis, ()) else ()
-        several = self._several.setdefault(chassis, set())
+        table = self.tables.get(chassis)
+        if table is None:
+            table = self.tables[chassis] = {}
+        here: Entry = ()
+        if scope in self._scopes_of.get(chassis, ()):
+            here = self._scopes.get(scope, {}).get(key, ())
+        several = self._several.get(chassis, ())
         old = table.get(key)
         if key in several or (here and old is not None and not self._only(chassis, scope, key)):
+            several = self._several.setdefault(chassis, set())
             several.add(key)
             entries = [self._scopes.get(other, {}).get(key, ())
                        for other in self._scopes_of.get(chassis, ())]
@@ -136,7 +144,10 @@ class Linker:
             del table[key]
         else:
             table[key] = new
-        self.touched.setdefault(chassis, set()).add(key)
+        touched = self.touched.get(chassis)
+        if touched is None:
+            touched = self.touched[chassis] = set()
+        touched.add(key)
         self.changes += 1
 
     def _only(self, chassis: str, scope: Scope, key: Key) -> bool:
@@ -183,6 +194,8 @@ def _chosen(entry: Entry) -> Item | None:
     if not entry:
         return None
     chosen = entry[0][1]
+    if len(entry) == 1:
+        return chosen
     for _, item in entry[1:]:
         if item != chosen and _rank(item) < _rank(chosen):
             chosen = item
