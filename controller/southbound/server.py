@@ -35,6 +35,9 @@ PATIENCE = 60.0
 """Seconds that a client may keep its connection without a byte moving."""
 
 CONNECTIONS = 2048
+LEFT_OVER = 1 << 16
+"""Octets of a body that nobody wanted which are read before the next request."""
+
 _HASHING = eventlet.semaphore.Semaphore(1)
 T = TypeVar("T")
 
@@ -43,6 +46,25 @@ def _one_at_a_time(function: Callable[..., T], *arguments: str) -> T:
     # A hash takes 64 MiB and a core for a while: a flood of logins gets no more than that.
     with _HASHING:
         return cast(T, tpool.execute(function, *arguments))
+
+
+class Fair(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
+    """One connection that gives way: eventlet goes on with a client for as long as there is
+    something to read, and reads an unwanted body to its end, however far that is announced."""
+
+    def handle_one_request(self) -> None:
+        eventlet.sleep(0)
+        super().handle_one_request()
+
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        body = environ["eventlet.input"]
+
+        def discard() -> None:
+            if len(body.read(LEFT_OVER)) == LEFT_OVER:
+                self.close_connection = 1
+        body.discard = discard
+        return environ
 
 
 class ApiServer:
@@ -67,7 +89,7 @@ class ApiServer:
     def start(self) -> None:
         """Listen; OSError when the address is taken."""
         listener = eventlet.listen(self._address, backlog=1024)
-        eventlet.spawn(eventlet.wsgi.server, listener, self.application, log=LOG,
+        eventlet.spawn(eventlet.wsgi.server, listener, self.application, log=LOG, protocol=Fair,
                        log_output=False, socket_timeout=PATIENCE, max_size=CONNECTIONS,
                        debug=False)
         LOG.info("listening on http://%s:%d", *self._address)
