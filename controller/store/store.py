@@ -8,6 +8,8 @@ draft is dropped. Nothing in here yields, so under cooperative threads a transac
 
 from __future__ import annotations
 
+import logging
+from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -19,6 +21,7 @@ from controller.model.snapshot import Delta, Draft, Snapshot
 from controller.store.journal import Journal, MemoryJournal
 from controller.store.numbers import Numbers
 
+LOG = logging.getLogger("tenet.store")
 T = TypeVar("T")
 Watcher = Callable[[Snapshot, Delta], None]
 
@@ -30,7 +33,7 @@ class Transaction(Draft):
     def __init__(self, start: Snapshot, numbers: Numbers, cursors: dict[str, IPv4Address]) -> None:
         super().__init__(start)
         self.numbers = numbers
-        self.cursors = cursors
+        self.cursors: ChainMap[str, IPv4Address] = ChainMap({}, cursors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +83,14 @@ class Store:
             numbers.counters, numbers.released)
         self._counters = {**self._counters, **numbers.counters}
         self._apply_released(numbers)
+        self._cursors.update(draft.cursors.maps[0])
         self.snapshot, delta = draft.finish()
         for watcher in self._watchers:
-            watcher(self.snapshot, delta)
+            try:
+                watcher(self.snapshot, delta)
+            except Exception:
+                # The write is done; who fails to hear of it must not make it look undone.
+                LOG.exception("a watcher failed at revision %d", self.snapshot.revision)
         return Committed(value, self.snapshot.revision)
 
     def _apply_released(self, numbers: Numbers) -> None:

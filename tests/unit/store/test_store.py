@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,32 @@ def test_a_snapshot_that_is_held_does_not_change() -> None:
     site.delete(*held.where(Network, "all"))
     assert dict(held.rows) == rows
     assert {key: set(ids) for key, ids in held.index.items()} == index
+
+
+def test_a_transaction_that_raises_forgets_which_address_it_gave_out() -> None:
+    store = Store()
+    given = IPv4Address("10.0.0.7")
+
+    def work(draft: Transaction, fails: bool) -> IPv4Address | None:
+        before = draft.cursors.get("subnet")
+        draft.cursors["subnet"] = given
+        draft.numbers.take("network")
+        if fails:
+            raise LookupError("changed my mind")
+        return before
+    with pytest.raises(LookupError):
+        store.transact(lambda draft: work(draft, True))
+    assert store.transact(lambda draft: work(draft, False)).value is None
+    assert store.transact(lambda draft: work(draft, False)).value == given
+
+
+def test_a_watcher_that_fails_makes_no_write_look_undone(
+        caplog: pytest.LogCaptureFixture) -> None:
+    store, heard = Store(), []
+
+    def fails(snapshot: Snapshot, delta: Delta) -> None:
+        raise LookupError("not today")
+    store.watch(fails)
+    store.watch(lambda snapshot, delta: heard.append(snapshot.revision))
+    assert store.transact(lambda draft: draft.put(network("new", 1))).revision == 1
+    assert heard == [1] and "a watcher failed" in caplog.text
