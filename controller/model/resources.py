@@ -222,6 +222,7 @@ class Interface:
     def buckets(self) -> Iterator[Bucket]:
         yield ("chassis", self.chassis_id)
         yield ("iface", self.iface_id)
+        yield ("ofport", self.chassis_id, self.ofport)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,41 @@ def test_an_interface_that_cannot_be_opened_or_claims_nonsense_is_none() -> None
     assert interfaces(store) == {}
 
 
+def test_a_number_that_no_port_can_have_is_none() -> None:
+    site = Site()
+    port = site.port(site.network("red"), "web", 5)
+    huge = 1 << 40
+    told(site.store, replace(FACT, tunnel_ofports=(("vxlan", huge), ("gre", 0xFF00)),
+                             interfaces=(seen("tap0", port.id, huge), seen("tap1", "q", 0xFFFE))))
+    row = site.store.snapshot.get(Chassis, "hv1")
+    assert row is not None and row.tunnel_ports == ()
+    assert interfaces(site.store) == {}
+
+
+def test_two_interfaces_never_hold_one_number() -> None:
+    store = Store()
+    told(store, replace(FACT, interfaces=(seen("tap0", "p", 5), seen("tap1", "q", 6))))
+    told(store, replace(FACT, interfaces=(seen("tap0", "p", None), seen("tap2", "r", 5),
+                                          seen("tap1", "q", 6))))
+    assert interfaces(store) == {"tap1": ("q", 6), "tap2": ("r", 5)}
+    told(store, replace(FACT, changes=InterfaceChanges((seen("tap0", "p", 7),), ())))
+    assert interfaces(store)["tap0"] == ("p", 7)
+    told(store, replace(FACT, changes=InterfaceChanges(
+        (seen("tap2", "r", 6), seen("tap1", "q", 5)), ())))
+    assert interfaces(store) == {"tap0": ("p", 7), "tap1": ("q", 5), "tap2": ("r", 6)}
+
+
+def test_a_chassis_that_was_forgotten_while_it_spoke_is_known_again_as_a_whole() -> None:
+    site = Site()
+    fact = replace(FACT, interfaces=(seen("tap0", "p"),))
+    told(site.store, fact)
+    row = site.store.snapshot.get(Chassis, "hv1")
+    assert row is not None
+    site.forget(row)
+    told(site.store, replace(fact, changes=InterfaceChanges((), ())))
+    assert interfaces(site.store) == {"tap0": ("p", 3)}
+
+
 def test_the_newest_claim_holds_the_port_whatever_chassis_says_it() -> None:
     site = Site()
     port = site.port(site.network("red"), "web", 5)
