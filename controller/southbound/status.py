@@ -84,8 +84,12 @@ class Status:
     def _reached(self, revision: int, network_id: str | None) -> bool:
         if self._engine.revision < revision:
             return False
-        concerned = next((chassis for at, chassis in self._batches if at >= revision),
-                         frozenset[str]())
+        concerned: frozenset[str] = frozenset()
+        # Those who wait do so for a recent revision: look from the newest backwards.
+        for at, chassis in reversed(self._batches):
+            if at < revision:
+                break
+            concerned = chassis
         if network_id is not None:
             concerned |= self._holders(network_id)
         return all(self.realised(id) >= revision for id in concerned if id in self.connected)
