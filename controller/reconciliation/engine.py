@@ -4,11 +4,13 @@ Owns two maps, unit -> what it read and key -> who read it, and each unit's last
 a delta names the rows and buckets that changed; the units that read them, and the units of the
 changed rows themselves, run again on the new snapshot; where a result is the same, the change
 stops there; where it differs, the linker hears the difference. Order does not matter, because a
-unit's result depends on the snapshot alone.
+unit's result depends on the snapshot alone. A unit that fails yields nothing, and is reported as an
+objection: it holds up nobody else, and runs again when what it read has changed.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from controller.model.resources import Chassis, Presence, Row
@@ -18,6 +20,7 @@ from controller.reconciliation.linker import Linker, Unit
 from controller.reconciliation.misses import MISSES
 from controller.reconciliation.view import View
 
+LOG = logging.getLogger("tenet.engine")
 _SLICE = 50
 """Units between two chances for others to run."""
 
@@ -84,8 +87,13 @@ class Engine:
             self._forget(unit)
             return
         view = View(snapshot)
-        # Materialise here: what a generator reads after the recording would go unseen.
-        result = tuple(self._compile[unit.feature, unit.kind](row, view))
+        failure = None
+        try:
+            # Materialise here: what a generator reads after the recording would go unseen.
+            result = tuple(self._compile[unit.feature, unit.kind](row, view))
+        except Exception as error:
+            LOG.exception("%s failed for %s %s", unit.feature, unit.kind.__name__, unit.id)
+            result, failure = (), f"{type(error).__name__}: {error}"
         self.units_run += 1
         reads = view.reads
         before = self._reads.get(unit, ())
@@ -99,6 +107,10 @@ class Engine:
         if result != old:
             self._results[unit] = result
             self.linker.replace(unit, old, result)
+        if failure is not None:
+            self.linker.objections[unit] = failure
+        elif not result:
+            self.linker.objections.pop(unit, None)
 
     def _forget(self, unit: Unit) -> None:
         for key in self._reads.pop(unit, ()):

@@ -146,6 +146,28 @@ def test_a_feature_that_breaks_its_contract_is_named_and_held_back() -> None:
     assert list(engine.linker.objections.values()) == ["overlay does not own table l2_forward"]
 
 
+def test_a_unit_that_fails_holds_up_nobody_and_is_named() -> None:
+    def fails(network: Network, view: View) -> Iterator[Placed]:
+        yield segment(network, network.key)
+        if network.name == "bad":
+            raise ValueError("cannot")
+
+    site, engine = watched(Each(Network, fails))
+    site.chassis("hv1")
+    site.network("good")
+    bad = site.network("bad")
+    site.network("also good")
+    assert len(engine.linker.tables["hv1"]) == misses(engine) + 2
+    assert list(engine.linker.objections.values()) == ["ValueError: cannot"]
+    assert engine.revision == site.store.revision
+    site.update(bad, name="better")
+    assert len(engine.linker.tables["hv1"]) == misses(engine) + 3
+    assert not engine.linker.objections
+    site.update(bad, name="bad")
+    site.delete(bad)
+    assert not engine.linker.objections
+
+
 def test_features_that_claim_the_same_are_refused() -> None:
     one = Feature("overlay", 6, (TUNNEL_NETWORK,), (WHY,), ())
     for other, claim in (
