@@ -51,7 +51,7 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         self._pending: tuple[Snapshot, Delta] | None = None
         self._woken: eventlet.event.Event | None = None
         self._unknown: dict[int, SwitchConnection] = {}
-        self._said: set[tuple[str, str]] = set()
+        self._said: dict[str, set[str]] = {}
 
     def register(self, feature: Feature) -> None:
         """Take part with a feature; before `start`."""
@@ -99,8 +99,6 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
 
     def _observed(self, fact: ChassisFact) -> None:
         self.store.transact(lambda transaction: observe(fact, transaction))
-        for problem in fact.problems:
-            self._say_once(fact.system_id, problem)
         if self._unknown:
             for connection in list(self._unknown.values()):
                 self._connected(connection)
@@ -108,10 +106,11 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
     def _fell_silent(self, chassis: str) -> None:
         LOG.warning("%s: OVSDB connection lost; what is known of it stays", chassis)
 
-    def _say_once(self, chassis: str, problem: str) -> None:
-        if (chassis, problem) not in self._said:
-            self._said.add((chassis, problem))
-            LOG.warning("%s: %s", chassis, problem)
+    def _say_once(self, whose: str, problem: str) -> None:
+        said = self._said.setdefault(whose, set())
+        if problem not in said:
+            said.add(problem)
+            LOG.warning("%s: %s", whose, problem)
 
     def _changed(self, snapshot: Snapshot, delta: Delta) -> None:
         if self._pending is not None:
@@ -158,8 +157,11 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
             self._say_once(unit.feature, f"{unit.kind.__name__} {unit.id}: {objection}")
         for conflict in linker.conflicts.values():
             self._say_once("linker", f"conflict: {conflict.held} and {conflict.other}")
-        for kind, id in delta.rows:
+        for (kind, id), (old, _) in delta.rows.items():
             if kind is Chassis and (chassis := snapshot.get(Chassis, id)) is not None:
+                if old is None or _offer(old) != _offer(chassis):
+                    # What was said of what it offered before may be news again.
+                    self._said.pop(id, None)
                 for problem in self.status.problems(chassis):
                     self._say_once(id, problem)
             elif kind is Presence and (presence := snapshot.get(Presence, id)) is not None:
@@ -198,3 +200,8 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         for switch in self.status.connected.values():
             if switch.connection is connection:
                 switch.audit()
+
+
+def _offer(chassis: Chassis) -> object:
+    """What a chassis says of its tunnels, and what is wrong with that."""
+    return chassis.encap_ip, chassis.encap_types, chassis.problems
