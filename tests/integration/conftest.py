@@ -21,7 +21,7 @@ def lab() -> Iterator[Lab]:
     from three_hypervisors import ThreeHypervisors
 
     setLogLevel("warning")
-    controller = system.TenetController("c0", options={"audit_interval": 8})
+    controller = system.TenetController("c0", options={"audit_interval": 4})
     with mininet_lab.started(ThreeHypervisors(), controller) as network:
         assert mininet_lab.joining_failures(network) == []
         found = {one.name: one for one in mininet_lab.hypervisors(network)}

@@ -417,7 +417,7 @@ def receivers(cloud: Cloud, mark: bytes) -> list[str]:
     found = []
     for vm, witness in cloud.witnesses.items():
         for frame, where in received(witness.frames):
-            if mark in frame and where[2] != socket.PACKET_OUTGOING:  # type: ignore[comparison-overlap]
+            if mark in frame and where[2] != socket.PACKET_OUTGOING:
                 found.append(str(vm))
     return sorted(found)
 
@@ -426,5 +426,5 @@ __all__ = [
     "EVERYBODY", "NOBODY", "ROOT", "Api", "ApiError", "Cloud", "CommandFailed", "Eyewitness",
     "Hypervisor", "Lab", "Loss", "Machine", "Pair", "Tenant", "Tunnelled", "Wire", "arp", "drain",
     "ethernet", "eventually", "in_network_namespace", "ip", "is_arp", "losers", "octets",
-    "receivers", "rules", "run", "send", "settled", "udp",
+    "received", "receivers", "rules", "run", "send", "settled", "udp",
 ]

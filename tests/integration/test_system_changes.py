@@ -1,4 +1,4 @@
-"""Changes in any order: create, plug, move, delete; and what each of them leaves on the switches."""
+"""Changes in any order: create, plug, move, delete; and what each leaves on the switches."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.openflow_peer import Peer, framed
 pytestmark = pytest.mark.root
 
 OPENFLOW, OVSDB, API = 6653, 6640, 9696
-SECONDS = 4.0
+SECONDS = 3.0
 Attack = Callable[[socket.socket, threading.Event], None]
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.system import (
-    Cloud, Lab, arp, drain, ethernet, eventually, in_network_namespace, octets, receivers, send, udp,
+    Cloud, Hypervisor, Lab, arp, drain, ethernet, eventually, in_network_namespace, octets,
+    receivers, run, send, udp,
 )
 
 pytestmark = pytest.mark.root
@@ -138,8 +139,6 @@ def test_only_a_chassis_may_send_into_a_tunnel(tenants: Cloud) -> None:
     assert hv3.connected()
 
 
-def mac_of(hypervisor: object) -> str:
-    from tests.integration.system import run
-
-    device = hypervisor.underlay_device  # type: ignore[attr-defined]
-    return run(hypervisor, "cat", f"/sys/class/net/{device}/address").strip()
+def mac_of(hypervisor: Hypervisor) -> str:
+    """Of its end of the underlay."""
+    return run(hypervisor, "cat", f"/sys/class/net/{hypervisor.underlay_device}/address").strip()
