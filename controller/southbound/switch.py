@@ -162,8 +162,13 @@ class Switch:
                     del known[key]
         if not self._aside:
             return changes
-        return Plan(tuple(item for item in changes.put if item.key not in self._aside),
-                    changes.delete, changes.replaced)
+        put = tuple(item for item in changes.put if item.key not in self._aside)
+        # What a refused rule was to replace must not stay in its place: that is somebody else's
+        # way, or an older right. A group stays, since its end would be that of the rules to it.
+        stale = tuple(key for key in self._aside if not isinstance(key[0], str)
+                      and key in self.installed
+                      and self.installed[key] != self._aside[key][0])
+        return Plan(put, stale + changes.delete, changes.replaced)
 
     def _hold(self, changes: Plan) -> None:
         """The switch confirmed a plan."""

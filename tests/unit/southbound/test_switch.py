@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import eventlet
 import pytest
 
-from controller.model.resources import Network, Port
+from controller.model.resources import Interface, Network, Port
 from controller.model.snapshot import Delta, Snapshot
 from controller.pipeline.actions import Actions, Output, load
 from controller.pipeline.fields import TUNNEL_DESTINATION, TUNNEL_ID
-from controller.pipeline.layout import DELIVER, L2_FORWARD
+from controller.pipeline.layout import CLASSIFY_PORT, DELIVER, L2_FORWARD
 from controller.pipeline.rule import Installed, Key, Rule
 from controller.reconciliation.differ import Plan
 from controller.reconciliation.engine import Engine
@@ -175,6 +175,24 @@ def test_many_refused_rules_hold_nobody_up_and_stay_refused_while_tried_again(wo
     world.status.connected["hv1"].audit()
     world.settle()
     assert seen == {"ERROR"}
+
+
+def test_a_refused_change_leaves_nothing_old_in_its_place(world: World) -> None:
+    connection, port, _ = plugged(world)
+    blue = world.site.port(world.site.network("blue"), "web", 5)
+    tap = world.site.store.snapshot.where(Interface, "iface", port.id)[0]
+    entry = next(key for key, item in connection.held.items()
+                 if key[0] == CLASSIFY_PORT.id and ("in_port", tap.ofport, 0xFFFFFFFF) in key[2])
+    connection.refuses = lambda asked: asked == entry
+    world.site.update(tap, iface_id=blue.id)
+    world.settle()
+    assert entry not in connection.held, "blue's frames would enter red"
+    assert world.status.port_status(blue.id)[0] == "ERROR"
+    connection.refuses = lambda asked: False
+    world.status.connected["hv1"].audit()
+    world.settle()
+    assert connection.held == world.engine.linker.tables["hv1"]
+    assert world.status.port_status(blue.id) == ("ACTIVE", "")
 
 
 def test_damage_is_repaired_and_counted(world: World) -> None:
