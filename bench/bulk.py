@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from bench.laboratory import Database, Laboratory, TenantNetwork, laboratory, wait_until
 from bench.report import Section, Spread
 from hypervisor import Hypervisor
+from nodes import run as command
 
 NETWORKS, PORTS = 20, 50
 LIMIT, RULES = 4, 5000
@@ -36,7 +37,8 @@ def run(section: Section) -> None:
         "interface is plugged already, answered when all switches have confirmed the rules "
         "(`?wait=realised`): that is what Tenet does. Creating and plugging it until it is ACTIVE "
         "is shown with what ovs-vswitchd alone needs to open one more interface and confirm one "
-        "rule: it looks at all its interfaces again, which Tenet can only wait for.")
+        "rule. Beside both stands what Open vSwitch needs by itself: the userspace datapath looks "
+        "at every interface whenever its main thread wakes, which Tenet can only wait for.")
     with laboratory("bulk") as lab:
         tenants: list[TenantNetwork] = []
         grow(lab, tenants, SMALL)
@@ -120,11 +122,13 @@ def all_at_once(section: Section, lab: Laboratory, bare: float
 class Sample:
     """Milliseconds: `enabled` for a port whose interface is there already, from the request that
     switches it on until its rules are confirmed; `created` from the request that creates a port,
-    over plugging its interface, until it is ACTIVE; `bare` for an interface with which Tenet has
-    nothing to do, until ovs-vswitchd has it and confirms one rule."""
+    over plugging its interface, until it is ACTIVE. With which Tenet has nothing to do: `flows`
+    until all hypervisors have confirmed ten rules each, in a bundle; `bare` until ovs-vswitchd
+    has an interface and confirms one rule."""
 
     enabled: float
     created: float
+    flows: float
     bare: float
 
 
@@ -169,7 +173,17 @@ def one_port(lab: Laboratory, tenant: TenantNetwork, home: Hypervisor, name: str
     database.remove_interface(name)
     tenant.api.delete("port", port["id"], wait="realised")
     time.sleep(0.3)
-    return Sample(1000 * enabled, 1000 * created, 1000 * bare)
+    begin = time.monotonic()
+    at_once(lab.hypervisors, ten_rules)
+    flows = time.monotonic() - begin
+    return Sample(1000 * enabled, 1000 * created, 1000 * flows, 1000 * bare)
+
+
+def ten_rules(home: Hypervisor) -> None:
+    """About as many as a port brings, in one atomic bundle, as Tenet sends them."""
+    rules = "".join(f"priority=2,reg0={number},actions=drop\n" for number in range(10))
+    command(home, "ovs-ofctl", "-O", "OpenFlow13", "--bundle", "add-flows", BARE, "-",
+            input=rules)
 
 
 def plug_one_bare(database: Database, home: Hypervisor, name: str) -> float:
@@ -186,6 +200,8 @@ def tell_one_more(section: Section, count: int, samples: Sequence[Sample]) -> Sp
     enabled = Spread(tuple(sample.enabled for sample in samples), "ms")
     section.at_most(f"one more at {count} ports: API call until its rules are confirmed", enabled,
                     ONE_MORE, "ms")
+    section.tell(f"one more at {count} ports: ten rules on each hypervisor by ovs-ofctl",
+                 Spread(tuple(sample.flows for sample in samples), "ms"))
     section.tell(f"one more at {count} ports: created, plugged, ACTIVE",
                  Spread(tuple(sample.created for sample in samples), "ms"))
     section.tell(f"one more at {count} ports: interface and one rule without Tenet",
