@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from typing import Any
 
 import eventlet
@@ -18,6 +19,7 @@ import eventlet.event
 from ryu import cfg
 from ryu.base import app_manager
 
+from controller.api.bootstrap import BootstrapError
 from controller.model.resources import Chassis, Presence
 from controller.model.snapshot import Delta, Snapshot
 from controller.reconciliation.engine import Engine
@@ -27,6 +29,7 @@ from controller.southbound.chassis_facts import ChassisFact
 from controller.southbound.observations import observe
 from controller.southbound.openflow.listener import Callbacks, Listener, SwitchConnection
 from controller.southbound.openflow.session import Limits
+from controller.southbound.ovsdb.desired import datapath_id_of
 from controller.southbound.ovsdb.listener import OvsdbListener
 from controller.southbound.server import ApiServer
 from controller.southbound.status import Status
@@ -38,6 +41,11 @@ LOG = logging.getLogger("tenet")
 LIMITS = Limits(probe_after=3.0, silence=9.0)
 """A switch that vanishes without a word holds up those who wait for it no longer than this: about
 what Open vSwitch itself allows a controller. A busy switch answers an echo within a second."""
+MOST_UNKNOWN = 256
+"""Connections that may wait for the OVSDB that names them; of more, the oldest has to go."""
+
+AGAIN = 1.0
+"""Seconds until what a hypervisor said is stored again, when the disk refused it."""
 options.register(cfg.CONF)
 
 
@@ -52,6 +60,7 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         self._woken: eventlet.event.Event | None = None
         self._unknown: dict[int, SwitchConnection] = {}
         self._said: dict[str, set[str]] = {}
+        self._unheard: dict[str, ChassisFact] = {}
 
     def register(self, feature: Feature) -> None:
         """Take part with a feature; before `start`."""
@@ -76,7 +85,7 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
             self._compiler = eventlet.spawn(self._compile)
             self.api = ApiServer(self, settings, folder)
             self._listen(settings)
-        except (JournalError, ValueError, OSError) as error:
+        except (BootstrapError, JournalError, ValueError, OSError) as error:
             LOG.critical("cannot start: %s", error)
             sys.exit(f"ryu-manager: cannot start: {error}")
         self.ready = True
@@ -98,10 +107,22 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         self.api.start()
 
     def _observed(self, fact: ChassisFact) -> None:
-        self.store.transact(lambda transaction: observe(fact, transaction))
+        if self._unheard.pop(fact.system_id, None) is not None:
+            fact = replace(fact, changes=None)  # What had changed before that was not heard either.
+        try:
+            self.store.transact(lambda transaction: observe(fact, transaction))
+        except JournalError as error:
+            LOG.error("%s: what it says cannot be stored: %s", fact.system_id, error)
+            self._unheard[fact.system_id] = fact
+            eventlet.spawn_after(AGAIN, self._observe_again, fact)
+            return
         if self._unknown:
             for connection in list(self._unknown.values()):
                 self._connected(connection)
+
+    def _observe_again(self, fact: ChassisFact) -> None:
+        if self._unheard.get(fact.system_id) is fact:
+            self._observed(fact)
 
     def _fell_silent(self, chassis: str) -> None:
         LOG.warning("%s: OVSDB connection lost; what is known of it stays", chassis)
@@ -126,14 +147,17 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
                 self._woken.wait()
                 continue
             (snapshot, delta), self._pending = self._pending, None
+            touched: set[str] = set()
             try:
                 for _ in self.engine.steps(snapshot, delta):
+                    # In the pause a busy switch may take over what it finds so far.
+                    touched.update(self.engine.linker.touched)
                     eventlet.sleep(0)
             except Exception:
                 LOG.exception("compiling revision %d failed; compiling everything anew",
                               snapshot.revision)
                 self._start_over(snapshot)
-            self._tell(snapshot, delta)
+            self._tell(snapshot, delta, touched)
 
     def _start_over(self, snapshot: Snapshot) -> None:
         """A feature failed: a fresh engine forgets whatever was half done."""
@@ -143,16 +167,16 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         for switch in self.status.connected.values():
             switch.audit()
 
-    def _tell(self, snapshot: Snapshot, delta: Delta) -> None:
+    def _tell(self, snapshot: Snapshot, delta: Delta, before: set[str]) -> None:
         linker = self.engine.linker
-        touched = frozenset(linker.touched)
+        touched = before.union(linker.touched)
         for id in touched:
             switch = self.status.connected.get(id)
             if switch is not None:
                 switch.wake()
             else:
                 linker.collect(id)
-        self.status.compiled(snapshot.revision, touched)
+        self.status.compiled(snapshot.revision, frozenset(touched))
         for unit, objection in linker.objections.items():
             self._say_once(unit.feature, f"{unit.kind.__name__} {unit.id}: {objection}")
         for conflict in linker.conflicts.values():
@@ -170,27 +194,32 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
 
     def _connected(self, connection: SwitchConnection) -> None:
         number = connection.datapath_id
-        owners = sorted(self.store.snapshot.ids(Chassis, "datapath", number))
+        # A chassis' number follows from its id, so nobody can take or spoil another's by naming it.
+        owner = next((id for id in self.store.snapshot.ids(Chassis, "datapath", number)
+                      if datapath_id_of(id) == number), None)
         if connection.closed is not None:
             self._unknown.pop(number, None)
             return
-        if len(owners) != 1:
+        if owner is None:
             if number not in self._unknown:
                 LOG.info("%s: waiting for the OVSDB that names its datapath id", connection)
             self._unknown[number] = connection
+            if len(self._unknown) > MOST_UNKNOWN:
+                self._unknown.pop(next(iter(self._unknown))).close("no OVSDB names its datapath id")
             return
         self._unknown.pop(number, None)
-        old = self.status.connected.get(owners[0])
+        old = self.status.connected.get(owner)
         if old is not None:
             if old.connection is connection:
                 return
             self.status.left(old)
             old.end()
-        self.status.joined(Switch(owners[0], connection, self.engine, self.status.progressed,
+        self.status.joined(Switch(owner, connection, self.engine, self.status.progressed,
                                   cfg.CONF[options.GROUP].audit_interval))
 
     def _lost(self, connection: SwitchConnection, reason: str) -> None:
-        self._unknown.pop(connection.datapath_id, None)
+        if self._unknown.get(connection.datapath_id) is connection:
+            del self._unknown[connection.datapath_id]
         for switch in list(self.status.connected.values()):
             if switch.connection is connection:
                 switch.end()
