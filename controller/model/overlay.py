@@ -50,8 +50,14 @@ def obstacle(here: Chassis, there: Chassis) -> str | None:
     for chassis in (here, there):
         if chassis.encap_ip is None:
             return f"{chassis.hostname or chassis.id} has no tenet-encap-ip"
-    if not common_types(here, there):
+    types = common_types(here, there)
+    if not types:
         return (f"no common encapsulation: {here.hostname or here.id} offers "
                 f"{', '.join(here.encap_types) or 'none'}, {there.hostname or there.id} offers "
                 f"{', '.join(there.encap_types) or 'none'}")
+    for chassis in (here, there):
+        types = tuple(name for name in types if name in dict(chassis.tunnel_ports))
+        if not types:
+            return (f"{chassis.hostname or chassis.id} has no open tunnel port of a type that "
+                    f"{here.hostname or here.id} and {there.hostname or there.id} share")
     return None

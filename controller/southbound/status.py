@@ -18,6 +18,7 @@ import eventlet.event
 from controller.model.overlay import obstacle
 from controller.model.resources import Binding, Chassis, Interface, Network, Port, Presence, Row
 from controller.reconciliation.engine import Engine
+from controller.reconciliation.linker import Unit
 from controller.southbound.explain import explain
 from controller.southbound.switch import Switch
 from controller.store.store import Store
@@ -35,6 +36,7 @@ class Status:
         self._left: dict[str, int] = {}
         self._batches: deque[tuple[int, frozenset[str]]] = deque(maxlen=REMEMBERED)
         self._waiters: set[eventlet.event.Event] = set()
+        self._slowest = ""
 
     def compiled(self, revision: int, chassis: frozenset[str]) -> None:
         """The engine reached `revision`; these chassis' tables changed on the way."""
@@ -57,8 +59,17 @@ class Status:
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.send(None)
+        self._confirm()
+
+    def _confirm(self) -> None:
+        """Tell the store what all known switches hold. Who held the others up the last time mostly
+        still does: as long as that is so, nobody else is asked."""
         known = self._store.snapshot.ids(Chassis)
-        self._store.confirm(min((self.realised(id) for id in known), default=0))
+        if self._slowest in known and self.realised(self._slowest) <= self._store.confirmed:
+            return
+        self._slowest = min(known, key=self.realised, default="")
+        if self._slowest:
+            self._store.confirm(self.realised(self._slowest))
 
     def realised(self, chassis: str) -> int:
         """The last revision that a chassis' switch has confirmed, 0 if none."""
@@ -104,6 +115,9 @@ class Status:
         binding = snapshot.get(Binding, port_id)
         if binding is None:
             return "DOWN", self._unplugged(port_id)
+        objection = self._objection(port_id, Port, Binding)
+        if objection is not None:
+            return "ERROR", objection
         holders = self._holders(binding.network_id)
         for id in sorted(holders):
             reason = self._refusal(id, Port, port_id)
@@ -147,8 +161,21 @@ class Status:
                     return f"switch of {chassis} refuses a rule: {reason}"
         return None
 
+    def _objection(self, id: str, *kinds: type[Row]) -> str | None:
+        """Why rules of a resource are not even sent."""
+        objections = self._engine.linker.objections
+        for feature in self._engine.features if objections else ():
+            for kind in kinds:
+                reason = objections.get(Unit(feature.name, kind, id))
+                if reason is not None:
+                    return f"{feature.name} cannot be realised: {reason}"
+        return None
+
     def network_status(self, network_id: str) -> tuple[str, str]:
         """(ACTIVE or ERROR; why) of a network."""
+        objection = self._objection(network_id, Network)
+        if objection is not None:
+            return "ERROR", objection
         for id in sorted(self._holders(network_id)):
             reason = (self._refusal(id, Network, network_id)
                       or self._refusal(id, Presence, f"{network_id}/{id}"))

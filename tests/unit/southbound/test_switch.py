@@ -253,6 +253,60 @@ def test_a_port_tells_whom_it_cannot_reach(world: World) -> None:
     assert reason == "no common encapsulation: hv1 offers vxlan, hv2 offers geneve"
 
 
+def test_a_tunnel_port_that_does_not_open_is_told_at_the_ports(world: World) -> None:
+    _, port, red = plugged(world)
+    hv2 = world.site.chassis("hv2", tunnel_ports=())
+    world.site.plug(world.site.port(red, "db", 6), hv2)
+    world.settle()
+    assert world.status.port_status(port.id) == (
+        "ACTIVE", "hv2 has no open tunnel port of a type that hv1 and hv2 share")
+    world.site.chassis("hv2")
+    assert world.status.port_status(port.id)[1] == ""
+
+
+def test_a_port_whose_rules_cannot_even_be_made_is_in_error(world: World) -> None:
+    _, port, red = plugged(world)
+    bad = world.site.port(red, "bad", 6)
+    tap = world.site.plug(bad, "hv1", 1 << 40)
+    world.settle()
+    status, reason = world.status.port_status(bad.id)
+    assert status == "ERROR" and "does not fit" in reason
+    assert world.status.port_status(port.id) == ("ACTIVE", "")
+    world.site.update(tap, ofport=7)
+    world.settle()
+    assert world.status.port_status(bad.id) == ("ACTIVE", "")
+
+
+def test_what_all_switches_hold_is_confirmed_and_no_more(world: World) -> None:
+    connection, _, red = plugged(world)
+    store = world.site.store
+    assert store.confirmed == store.revision
+    other = ScriptedConnection()
+    hv2 = world.site.chassis("hv2")
+    joined = store.revision
+    world.site.port(red, "db", 6)
+    assert store.confirmed < joined
+    world.connect("hv2", other)
+    world.settle()
+    assert store.confirmed == store.revision
+    connection.hold_replies = True
+    before = store.revision
+    world.site.plug(world.site.port(red, "log", 7), "hv1")
+    world.site.plug(world.site.port(world.site.network("blue"), "web", 5), "hv2")
+    eventlet.sleep(0.02)
+    assert store.confirmed <= before + 1, "hv1 has not answered"
+    connection.hold_replies = False
+    world.settle()
+    assert store.confirmed == store.revision
+    world.status.left(world.status.connected["hv2"])
+    world.site.plug(world.site.port(red, "nas", 8), "hv1")
+    world.settle()
+    assert store.confirmed < store.revision
+    world.site.forget(hv2)
+    world.settle()
+    assert store.confirmed == store.revision
+
+
 def test_a_new_peer_is_warmed_before_the_port_is_active(world: World) -> None:
     connection, _, red = plugged(world)
     assert connection.frames == []
