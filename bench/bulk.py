@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.flows import Bridge
 from bench.laboratory import Database, Laboratory, TenantNetwork, laboratory, wait_until
 from bench.report import Section, Spread
 from hypervisor import Hypervisor
-from nodes import run as command
 
 NETWORKS, PORTS = 20, 50
 LIMIT, RULES = 4, 5000
@@ -173,25 +173,23 @@ def one_port(lab: Laboratory, tenant: TenantNetwork, home: Hypervisor, name: str
     database.remove_interface(name)
     tenant.api.delete("port", port["id"], wait="realised")
     time.sleep(0.3)
+    bridges = {one: Bridge(one, BARE) for one in lab.hypervisors}
     begin = time.monotonic()
-    at_once(lab.hypervisors, ten_rules)
+    at_once(lab.hypervisors, lambda one: bridges[one].add(10))
     flows = time.monotonic() - begin
+    for bridge in bridges.values():
+        bridge.close()
     return Sample(1000 * enabled, 1000 * created, 1000 * flows, 1000 * bare)
 
 
-def ten_rules(home: Hypervisor) -> None:
-    """About as many as a port brings, in one atomic bundle, as Tenet sends them."""
-    rules = "".join(f"priority=2,reg0={number},actions=drop\n" for number in range(10))
-    command(home, "ovs-ofctl", "-O", "OpenFlow13", "--bundle", "add-flows", BARE, "-",
-            input=rules)
-
-
 def plug_one_bare(database: Database, home: Hypervisor, name: str) -> float:
+    bridge = Bridge(home, BARE)
     begin = time.monotonic()
     database.add_interface(name, bridge=BARE)
     wait_until(lambda: database.opened(name), 10, "a bare interface", 0.001)
-    home.ofctl("add-flow", BARE, "priority=1,actions=drop")
+    bridge.add(1)
     took = time.monotonic() - begin
+    bridge.close()
     database.remove_interface(name, BARE)
     return took
 
@@ -200,7 +198,7 @@ def tell_one_more(section: Section, count: int, samples: Sequence[Sample]) -> Sp
     enabled = Spread(tuple(sample.enabled for sample in samples), "ms")
     section.at_most(f"one more at {count} ports: API call until its rules are confirmed", enabled,
                     ONE_MORE, "ms")
-    section.tell(f"one more at {count} ports: ten rules on each hypervisor by ovs-ofctl",
+    section.tell(f"one more at {count} ports: ten rules on each hypervisor, without Tenet",
                  Spread(tuple(sample.flows for sample in samples), "ms"))
     section.tell(f"one more at {count} ports: created, plugged, ACTIVE",
                  Spread(tuple(sample.created for sample in samples), "ms"))
