@@ -89,7 +89,9 @@ class Application:
         if handler is None:
             raise fault("HTTPMethodNotAllowed", method=method[:20],
                         allowed=", ".join(sorted(route.handlers)))
-        raw = (read_body(environ, self.settings.largest_body) if method in _WITH_BODY else b"")
+        # Reading a body holds up everybody else: from those whom we do not know, a short one.
+        limit = self.settings.largest_open_body if caller is NOBODY else self.settings.largest_body
+        raw = read_body(environ, limit) if method in _WITH_BODY else b""
         headers = {name[5:].lower().replace("_", "-"): str(value)
                    for name, value in environ.items() if name.startswith("HTTP_")}
         base = read_base(environ, f"{self.settings.host}:{self.settings.port}")

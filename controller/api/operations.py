@@ -56,6 +56,9 @@ class Operations:
             raise forbidden(f"create_{resource.name}")
         patience = self._patience(request)
         bodies, bulk = _bodies(resource, request)
+        if len(bodies) > self.settings.largest_bulk:
+            raise bad(f"'{resource.collection}' holds {len(bodies)} objects; one request creates "
+                      f"at most {self.settings.largest_bulk}.")
         accepted = [resource.accept(body, actor, "C") for body in bodies]
 
         def work(draft: Transaction) -> list[R]:

@@ -15,14 +15,18 @@ REGION = "RegionOne"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """What an operator may set. `host` and `port` are where the edge listens."""
+    """What an operator may set. `host` and `port` are where the edge listens. `largest_open_body`
+    is the limit for those who have not logged in, `largest_bulk` how many a request may create: a
+    request is answered in one go, and meanwhile everybody else waits."""
 
     host: str = "127.0.0.1"
     port: int = 9696
     underlay_mtu: int = 1500
     network_type: str = "vxlan"
     token_hours: float = 12.0
-    largest_body: int = 10 * 1024 * 1024
+    largest_body: int = 1024 * 1024
+    largest_open_body: int = 32 * 1024
+    largest_bulk: int = 2000
     wait_seconds: float = 30.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -70,6 +71,28 @@ def test_announced_lengths(cloud: Cloud, environ: dict[str, str], status: int) -
     answer = cloud.admin.post("/v2.0/networks", {"network": {}}, **environ)
     check(answer)
     assert answer.status == status
+
+
+def test_a_body_of_many_keys_is_refused_at_once(cloud: Cloud) -> None:
+    names = [f'"{number:x}":0' for number in range(60_000)]
+    raw = ("{" + ",".join([*names, '"z":0', '"z":1']) + "}").encode()
+    started = time.monotonic()
+    answer = cloud.admin.post("/v2.0/networks", raw=raw)
+    assert (answer.status, "'z' appears twice" in answer.message) == (400, True)
+    assert time.monotonic() - started < 5
+
+
+def test_strangers_may_send_a_login_and_no_more(cloud: Cloud) -> None:
+    body = b'{"auth": "' + b"x" * 32 * 1024 + b'"}'
+    assert cloud.anyone().post("/identity/v3/auth/tokens", raw=body).status == 413
+
+
+def test_a_bulk_that_would_hold_up_everybody_is_refused(cloud: Cloud) -> None:
+    before = cloud.store.revision
+    answer = cloud.admin.post("/v2.0/networks", {"networks": [{}] * 2001})
+    check(answer)
+    assert answer.status == 400 and "2000" in answer.message
+    assert cloud.store.revision == before
 
 
 class _Broken:
