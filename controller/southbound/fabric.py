@@ -44,6 +44,10 @@ what Open vSwitch itself allows a controller. A busy switch answers an echo with
 MOST_UNKNOWN = 256
 """Connections that may wait for the OVSDB that names them; of more, the oldest has to go."""
 
+MOST_CHASSIS = 4096
+"""Chassis that are remembered. A name costs its inventor nothing: who has made up many must not
+fill our disk."""
+
 AGAIN = 1.0
 """Seconds until what a hypervisor said is stored again, when the disk refused it."""
 options.register(cfg.CONF)
@@ -107,6 +111,11 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
         self.api.start()
 
     def _observed(self, fact: ChassisFact) -> None:
+        known = self.store.snapshot.ids(Chassis)
+        if fact.system_id not in known and len(known) >= MOST_CHASSIS:
+            self._say_once("fabric", f"{MOST_CHASSIS} chassis are known: new ones are ignored until "
+                                     "some are deleted")
+            return
         if self._unheard.pop(fact.system_id, None) is not None:
             fact = replace(fact, changes=None)  # What had changed before that was not heard either.
         try:

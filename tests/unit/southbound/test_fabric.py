@@ -9,7 +9,7 @@ from typing import Any
 import eventlet
 import pytest
 
-from controller.model.resources import Interface
+from controller.model.resources import Chassis, Interface
 from controller.model.snapshot import RowKey
 from controller.pipeline.layout import DELIVER
 from controller.reconciliation.differ import Plan
@@ -121,6 +121,17 @@ def test_strangers_that_no_database_names_are_bounded(fabric: Fabric) -> None:
     for line in lines:
         fabric._connected(line)
     assert [line.datapath_id for line in lines if line.closed] == [1, 2]
+
+
+def test_who_makes_up_names_does_not_fill_the_disk(
+        fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fabric_module, "MOST_CHASSIS", 3)
+    for number in range(10):
+        fabric._observed(fact(f"name{number}"))
+    assert list(sorted(fabric.store.snapshot.ids(Chassis))) == ["name0", "name1", "name2"]
+    fabric._observed(replace(fact("name1"), hostname="one"))
+    row = fabric.store.snapshot.get(Chassis, "name1")
+    assert row is not None and row.hostname == "one"
 
 
 def test_news_that_could_not_be_stored_is_not_lost(
