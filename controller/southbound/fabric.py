@@ -113,8 +113,8 @@ class Fabric(app_manager.RyuApp):  # type: ignore[misc]
     def _observed(self, fact: ChassisFact) -> None:
         known = self.store.snapshot.ids(Chassis)
         if fact.system_id not in known and len(known) >= MOST_CHASSIS:
-            self._say_once("fabric", f"{MOST_CHASSIS} chassis are known: new ones are ignored until "
-                                     "some are deleted")
+            self._say_once("fabric", f"{MOST_CHASSIS} chassis are known: new ones are ignored "
+                                     "until some are deleted")
             return
         if self._unheard.pop(fact.system_id, None) is not None:
             fact = replace(fact, changes=None)  # What had changed before that was not heard either.

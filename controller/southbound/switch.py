@@ -60,6 +60,7 @@ class Switch:
         self._audit = True
         self._all = True
         self._busy = True
+        self._undeleted = False
         self._asked = 0.0
         self._woken: eventlet.event.Event | None = None
         self._thread = eventlet.spawn(self._run)
@@ -126,6 +127,7 @@ class Switch:
             # counts as refused.
             self._aside = {}
             self._all = True
+        self._undeleted = False
         revision = self._engine.revision
         keys: Iterable[Key] | None = self._engine.linker.collect(self.chassis)
         if self._all:
@@ -144,7 +146,8 @@ class Switch:
                     if len(changes) < len(left):
                         continue
                     self.refused = dict(self._aside)
-                    self.realised = max(self.realised, revision)
+                    if not self._undeleted:
+                        self.realised = max(self.realised, revision)
                     return
                 case Refused():
                     self._set_aside(outcome, changes)
@@ -195,9 +198,9 @@ class Switch:
             return
         item = next((item for item in changes.put if item.key == refusal.key), None)
         if item is None:
-            # It refused to delete: look again at what it has.
+            # It refused to delete: go on with the rest, then look again at what it has.
             self.installed.pop(refusal.key, None)
-            self._audit = True
+            self._audit = self._undeleted = True
             LOG.warning("%s: the switch refuses to delete: %s", self.chassis, refusal.reason)
             return
         known = self.refused.get(refusal.key)

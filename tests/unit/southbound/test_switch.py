@@ -195,6 +195,26 @@ def test_a_refused_change_leaves_nothing_old_in_its_place(world: World) -> None:
     assert world.status.port_status(blue.id) == ("ACTIVE", "")
 
 
+def test_what_a_switch_refuses_to_delete_is_not_realised(world: World) -> None:
+    connection, port, red = plugged(world)
+    way_out = next(key for key in connection.held if key[0] == DELIVER.id)
+    apply, kept = connection.apply, [True]
+
+    def refuse(changes: Plan) -> Applied | Refused | Lost:
+        if kept[0] and way_out in changes.delete:
+            return Refused(way_out, "EPERM", Plan())
+        return apply(changes)
+
+    connection.apply = refuse  # type: ignore[method-assign]
+    world.site.delete(port)
+    revision = world.site.store.revision
+    assert not world.status.wait(revision, red.id, 0.05)
+    assert list(key for key in connection.held if key[0] == DELIVER.id) == [way_out]
+    kept[0] = False
+    assert world.status.wait(revision, red.id, 2.0)
+    assert way_out not in connection.held
+
+
 def test_damage_is_repaired_and_counted(world: World) -> None:
     connection, _, _ = plugged(world)
     wanted = dict(connection.held)
