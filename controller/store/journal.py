@@ -109,7 +109,10 @@ class SqliteJournal:
             try:
                 yield _ADAPTERS[kind].validate_json(body), revision
             except ValidationError as error:
-                raise JournalError(f"{self.path}: row {name} {id}: {error}") from error
+                # Not the values themselves: a row may hold what no log should.
+                wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in
+                                  error.errors(include_input=False, include_context=False))
+                raise JournalError(f"{self.path}: row {name} {id}: {wrong}") from None
 
     def write(self, revision: int, changed: Iterable[tuple[RowKey, Row | None]],
               counters: Mapping[str, int], released: Mapping[str, Mapping[int, int | None]]

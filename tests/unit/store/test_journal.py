@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.model.resources import KINDS, Network, Row
+from controller.model.resources import KINDS, Network, Row, User
 from controller.store.journal import JournalError, SqliteJournal
 from controller.store.store import Store
 
@@ -104,6 +104,20 @@ def test_an_unreadable_row_is_named(path: Path, body: str, named: str) -> None:
     database.close()
     with pytest.raises(JournalError, match="(?s)tenet.db: row Network n: .*" + named):
         Store(SqliteJournal(path))
+
+
+@pytest.mark.parametrize("body", [
+    '{"id":"u","password_hash":"$argon2id$secret"}', '{"id":"u","password_hash":"$argon2id$secret',
+    '{"id":"u","name":"u","password_hash":["$argon2id$secret"]}'])
+def test_what_is_said_of_an_unreadable_row_holds_no_secret(path: Path, body: str) -> None:
+    write(path, User(id="u", name="u", password_hash="$argon2id$secret"))
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE rows SET body=?", (body,))
+    database.close()
+    with pytest.raises(JournalError) as caught:
+        Store(SqliteJournal(path))
+    assert "row User u" in str(caught.value) and "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_row_of_an_unknown_kind_is_named(path: Path) -> None:
