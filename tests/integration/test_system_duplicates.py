@@ -111,7 +111,6 @@ def test_status_follows_what_was_asked(lab: Lab, cloud: Cloud) -> None:
     assert refused.value.status == 403
     # With its own hypervisor away, what is asked anew of the port is being built.
     hv1 = cloud.hv["hv1"]
-    hv1.vsctl("del-manager")
     hv1.ofctl("show", "br-int")
     ip(None, f"link set {hv1.name}-mgmt down")
     try:
