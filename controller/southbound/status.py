@@ -115,6 +115,9 @@ class Status:
         binding = snapshot.get(Binding, port_id)
         if binding is None:
             return "DOWN", self._unplugged(port_id)
+        network = snapshot.get(Network, binding.network_id)
+        if network is not None and not network.admin_state_up:
+            return "DOWN", "the network is administratively down"
         objection = self._objection(port_id, Port, Binding)
         if objection is not None:
             return "ERROR", objection

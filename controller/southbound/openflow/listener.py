@@ -37,6 +37,9 @@ LOG = logging.getLogger(__name__)
 
 READ_SIZE = 64 * 1024
 WRITE_SIZE = 32 * 1024
+STALL = 0.5
+"""Seconds by which a timer may be late before the lateness counts as our own absence."""
+
 TURN = 0.005
 """Seconds of work for one peer before others get their turn."""
 MOST_CALLS = 256
@@ -77,7 +80,8 @@ class SwitchConnection:
         self._socket = sock
         self._callbacks = callbacks
         self._admit, self._forget = admit, forget
-        self._session = Session(time.monotonic(), limits)
+        self._stalled = 0.0
+        self._session = Session(self._now(), limits)
         self._waiting: dict[int, eventlet.event.Event] = {}
         self._work: eventlet.event.Event | None = None
         self._altered = self._telling = False
@@ -90,6 +94,10 @@ class SwitchConnection:
         if self._session.greeting is None:
             return f"connection from {self.peer}"
         return f"switch {self.datapath_id:016x} at {self.peer}"
+
+    def _now(self) -> float:
+        """The time that peers are judged by: it stands still while this process does."""
+        return time.monotonic() - self._stalled
 
     @property
     def greeting(self) -> Greeting:
@@ -128,10 +136,10 @@ class SwitchConnection:
 
     def answers(self, within: float) -> bool:
         """Whether the peer shows life within so many seconds after being asked for it."""
-        asked = time.monotonic()
+        asked = self._now()
         self._session.probe()
         self._wake()
-        while self.closed is None and time.monotonic() < asked + within:
+        while self.closed is None and self._now() < asked + within:
             eventlet.sleep(0.02)
             if self._session.last_heard > asked:
                 return self.closed is None
@@ -169,7 +177,7 @@ class SwitchConnection:
                 if not data:
                     session.close("closed by the switch")
                     break
-                session.feed(data, time.monotonic())
+                session.feed(data, self._now())
                 self._handle_all()
         except OSError as reason:
             session.close(f"connection broke: {reason.strerror or reason}")
@@ -241,7 +249,7 @@ class SwitchConnection:
         session = self._session
         try:
             while session.closed is None:
-                data = session.to_send(WRITE_SIZE, time.monotonic())
+                data = session.to_send(WRITE_SIZE, self._now())
                 if data:
                     self._socket.sendall(data)
                     eventlet.sleep(0)
@@ -253,8 +261,12 @@ class SwitchConnection:
 
     def _tick(self) -> None:
         while self.closed is None:
-            eventlet.sleep(min(1.0, self._session.limits.probe_after / 2))
-            self._session.tick(time.monotonic())
+            pause, asleep = min(1.0, self._session.limits.probe_after / 2), self._now()
+            eventlet.sleep(pause)
+            overslept = self._now() - asleep - pause
+            if overslept > STALL:
+                self._stalled += overslept
+            self._session.tick(self._now())
             self._wake()
         self._hang_up()
 
@@ -277,7 +289,7 @@ class SwitchConnection:
 
     def _say_farewell(self) -> None:
         # A refused hello is answered with the reason, if the peer takes it without waiting.
-        last = self._session.to_send(4096, time.monotonic())[:4096]
+        last = self._session.to_send(4096, self._now())[:4096]
         try:
             if last and self._session.greeting is None:
                 self._socket.settimeout(0.2)

@@ -138,9 +138,9 @@ class ChassisView:
 
 
 def _interface_fact(row: Row | None) -> InterfaceFact | None:
-    """The row as a fact, when it claims a port."""
+    """The row as a fact, when it claims a port. A tunnel port of ours claims none."""
     iface_id = row["external_ids"].get("iface-id") if row else None
-    if row is None or not iface_id:
+    if row is None or not iface_id or row["type"] in ENCAP_TYPES:
         return None
     return InterfaceFact(
         name=row["name"],

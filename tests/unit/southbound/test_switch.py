@@ -264,6 +264,17 @@ def test_a_chassis_that_is_away_is_pending_and_nobody_waits(world: World) -> Non
     assert world.site.store.confirmed < joined, "hv2 has confirmed nothing"
 
 
+def test_a_port_of_a_network_that_is_switched_off_is_down(world: World) -> None:
+    connection, port, red = plugged(world)
+    entry = [key for key in connection.held if key[0] == 0 and ("in_port", 1, 0xFFFFFFFF)
+             in key[2]]  # type: ignore[misc]
+    assert entry
+    world.site.update(red, admin_state_up=False)
+    world.settle()
+    assert world.status.port_status(port.id) == ("DOWN", "the network is administratively down")
+    assert entry[0] not in connection.held, "its way in is closed"
+
+
 def test_a_port_tells_whom_it_cannot_reach(world: World) -> None:
     _, port, red = plugged(world)
     world.site.plug(world.site.port(red, "db", 6), world.site.chassis("hv2", types=("geneve",)))
