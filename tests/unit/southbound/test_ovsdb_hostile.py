@@ -260,7 +260,7 @@ def test_flapping_interfaces_leave_time_for_others(listening: Listening, good: G
         if number % 500 == 0:
             good.ask()
     wait_for(lambda: good.slowest > 0)
-    assert good.slowest < 0.5
+    assert good.slowest < 2.0
     assert len(listening.facts) - told <= 200 * (time.monotonic() - start) + 5
     peer.close()
     wait_for(lambda: listening.gone == ["flapper"])
