@@ -105,8 +105,8 @@ def test_many_at_once(tenants: Cloud, lab: Lab) -> None:
         for index, hypervisor in enumerate(tenants.hv.values()):
             hypervisor.unplug(*[port["id"] for _, port in created][index::3])
     # Each interface that appears or goes makes a user-space Open vSwitch read its routes anew. What
-    # is looked up meanwhile finds no way into a tunnel, and a datapath flow made of that drops until
-    # it is revalidated, half a second later: with anybody's flows. It may never last.
+    # is looked up meanwhile finds no way into a tunnel, and a datapath flow made of that drops
+    # until it is revalidated, half a second later: with anybody's flows. It may never last.
     assert max(result.silence for result in results.values()) < 2, results
     lab.await_realised()
     assert lab.rules() == before
