@@ -91,8 +91,13 @@ def main() -> None:
     # Before Ryu's own patch, which comes after its imports and so too late for their locks.
     patch_standard_library(threads="--enable-debugger" not in sys.argv)
     from oslo_config import cfg
+    from ryu import cfg as ryu_cfg
     from ryu.base import app_manager
     from ryu.cmd import manager
+
+    from controller.southbound import options
+
+    options.register(ryu_cfg.CONF, command_line=True)
 
     class Apps(app_manager.AppManager):  # type: ignore[misc]
         def load_apps(self, app_lists: Iterable[str]) -> None:

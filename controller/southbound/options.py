@@ -36,9 +36,10 @@ OPTIONS = [
 ]
 
 
-def register(conf: cfg.ConfigOpts) -> None:
-    """Make the options known; harmless when repeated."""
-    conf.register_opts(OPTIONS, group=GROUP)
+def register(conf: cfg.ConfigOpts, command_line: bool = False) -> None:
+    """Make the options known, on the command line too (`--tenet-api_port`) if it has not been read
+    yet; harmless when repeated."""
+    (conf.register_cli_opts if command_line else conf.register_opts)(OPTIONS, group=GROUP)
 
 
 def state_dir(configured: str | None) -> Path:

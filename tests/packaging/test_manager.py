@@ -1,11 +1,14 @@
 """What the `ryu-manager` entry point takes for an app, and what it refuses."""
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from controller.southbound.manager import AppRefused, apps_among, foreign_controller
+from controller.southbound.options import OPTIONS
 
 
 @pytest.fixture
@@ -61,3 +64,9 @@ def test_apps_of_another_clone_are_noticed(folder: Path, tmp_path: Path) -> None
     (tmp_path / "controller").mkdir()
     (tmp_path / "controller" / "__init__.py").write_text("")
     assert foreign_controller("apps/one.py") == str(tmp_path / "controller")
+
+
+def test_the_help_lists_every_option_of_ours() -> None:
+    said = subprocess.run([sys.executable, "-m", "controller.southbound.manager", "--help"],
+                          capture_output=True, text=True, timeout=60, check=True).stdout
+    assert [option.name for option in OPTIONS if f"--tenet-{option.name}" not in said] == []
