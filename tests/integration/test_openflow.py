@@ -22,6 +22,7 @@ from controller.southbound.openflow.listener import (
     Callbacks, Listener, Lost, SwitchConnection,
 )
 from controller.southbound.openflow.talks import Applied, Refused
+from tests.listening import wait_for
 from tests.pipeline_items import acceptable_items
 
 pytestmark = pytest.mark.root
@@ -89,12 +90,7 @@ class Site:
 
     def wait_for(self, condition: Callable[[], Any], within: float = 15.0) -> Any:
         """Let green threads run until something is true."""
-        ends = time.monotonic() + within
-        while time.monotonic() < ends:
-            if value := condition():
-                return value
-            eventlet.sleep(0.01)
-        raise AssertionError(f"not within {within} s")
+        return wait_for(condition, within)
 
     @property
     def connection(self) -> SwitchConnection:

@@ -8,17 +8,15 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import eventlet
 import pytest
 
 from controller.southbound.chassis_facts import ChassisFact
-from controller.southbound.ovsdb import OvsdbListener
 from controller.southbound.ovsdb.desired import datapath_id_of
+from tests.listening import ListeningThread
 
 pytestmark = pytest.mark.root
 
@@ -91,41 +89,13 @@ class OpenVSwitch:
                 f"external_ids:iface-id={port_id}", *more]
 
 
-class Controller(logging.Handler):
+class Controller(ListeningThread):
     """A listener in a thread of its own, what it told and what it logged."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.log: list[str] = []
-        self.logger = logging.getLogger("controller.southbound.ovsdb")
-        self.logger.setLevel(logging.INFO)
-        self.logger.addHandler(self)
-        self.facts: list[ChassisFact] = []
-        self.gone: list[str] = []
+        logging.getLogger("controller.southbound.ovsdb").setLevel(logging.INFO)
         self.cpu: list[float] = []
-        self.listener = OvsdbListener(
-            "127.0.0.1", 0, lambda local: f"tcp:{local}:6653", self.facts.append,
-            self.gone.append)
-        self._started, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        assert self._started.wait(5)
-
-    def _run(self) -> None:
-        self.listener.start()
-        self._started.set()
-        while not self._stopping.is_set():
-            eventlet.sleep(0.01)
-        self.listener.stop()
-        eventlet.sleep(0.05)
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(10)
-        self.logger.removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.log.append(record.getMessage())
+        super().__init__()
 
     def logged(self, words: str) -> list[str]:
         """What follows those words in the lines that have them."""

@@ -21,6 +21,7 @@ from controller.reconciliation.differ import Plan
 from controller.southbound.openflow.listener import Callbacks, Listener, Lost, SwitchConnection
 from controller.southbound.openflow.session import Limits
 from controller.southbound.openflow.talks import Applied
+from tests.listening import wait_for
 from tests.openflow_peer import Peer, altered, framed
 
 threads: Any = eventlet.patcher.original("threading")
@@ -77,12 +78,7 @@ class Site:
 
     def wait_for(self, condition: Callable[[], Any], within: float = 5.0) -> Any:
         """Let green threads run until something is true."""
-        ends = time.monotonic() + within
-        while time.monotonic() < ends:
-            if value := condition():
-                return value
-            eventlet.sleep(0.01)
-        raise AssertionError(f"not within {within} s")
+        return wait_for(condition, within)
 
     def switch(self, peer: Peer, **how: Any) -> SwitchConnection:
         """A switch that behaves, and its connection."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 
-import eventlet
 import pytest
 
 from controller.southbound.chassis_facts import ChassisFact
-from controller.southbound.ovsdb import Limits, OvsdbListener
+from controller.southbound.ovsdb import Limits
+from tests.listening import ListeningThread
 from tests.ovsdb_peer import IDS, SYSTEM_ID, Database, message, notification
 
 LIMITS = Limits(probe_after=0.3, silence=0.3, message_time=0.5, reply_time=0.8,
@@ -29,40 +28,11 @@ def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-class Listening(logging.Handler):
-    """A listener in its own thread, what it told and what it logged."""
+class Listening(ListeningThread):
+    """A listener in its own thread that has little patience."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.facts: list[ChassisFact] = []
-        self.gone: list[str] = []
-        self.log: list[str] = []
-        self.consumer: Callable[[ChassisFact], None] = self.facts.append
-        self.listener = OvsdbListener(
-            "127.0.0.1", 0, lambda local: f"tcp:{local}:6653",
-            lambda fact: self.consumer(fact), self.gone.append, limits=LIMITS, contest=0.5)
-        self.logger = logging.getLogger("controller.southbound.ovsdb")
-        self.logger.addHandler(self)
-        self._started, self._stopping = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        assert self._started.wait(5)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.log.append(record.getMessage())
-
-    def _run(self) -> None:
-        self.listener.start()
-        self._started.set()
-        while not self._stopping.is_set():
-            eventlet.sleep(0.01)
-        self.listener.stop()
-        eventlet.sleep(0.02)
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(10)
-        self.logger.removeHandler(self)
+        super().__init__(limits=LIMITS, contest=0.5)
 
     def connect(self, buffer: int = 0) -> socket.socket:
         peer = socket.socket()
