@@ -157,7 +157,6 @@ OR_NULL_TEXT = _adapter(Annotated[str, Field(max_length=255), BeforeValidator(_e
 FLAG = _adapter(bool)
 NOT_EXTERNAL = _adapter(Annotated[bool, AfterValidator(_not_external)])
 UUID = _adapter(Annotated[str, _parsed(_uuid)])
-ANY_ID = _adapter(Annotated[str, Field(min_length=1, max_length=64)])
 OPTIONAL_ID = _adapter(Annotated[str, Field(min_length=1, max_length=64)] | None)
 NULL = _adapter(None)
 FALSE = _adapter(Literal[False])

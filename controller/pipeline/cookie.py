@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FORMAT = 0x54
-FEATURE_BITS = 8
 GROUP_KEY_BITS = 24
 
 
